@@ -1,0 +1,1 @@
+"""The Feast repository: entities, views and services; `stores/` holds our offline store."""

@@ -1,0 +1,1 @@
+"""Our implementations of Feast's plug-in points."""

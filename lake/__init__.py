@@ -1,0 +1,1 @@
+"""From sources to raw tables, and the gates. Nothing here knows Dagster."""

@@ -1,0 +1,214 @@
+"""A company: its folder of YAML, its home folder of things made, and the paths in both.
+
+Every path that a run reads or writes is named here once. No other module joins paths onto the home folder.
+"""
+
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lake.errors import CompanyError, HomeError
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+
+class ServiceTarget(BaseModel):
+    """Cycle service level: the probability that a replenishment cycle ends without a stock-out."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    default: float = Field(0.95, gt=0.5, lt=1)
+    by_category: dict[str, float] = Field(default_factory=dict)
+
+
+class Replenishment(BaseModel):
+    """What a planner sets: targets, review rhythm, cost rates and limits."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    cycle_service_level: ServiceTarget = Field(default_factory=lambda: ServiceTarget.model_validate({}))
+    review_period_days: int = Field(7, ge=1)
+    holding_cost_rate_per_year: float = Field(0.25, gt=0)
+    order_cost: float = Field(
+        50.0, ge=0, description="fixed cost of placing one purchase order, company currency"
+    )
+    maximum_order_value: float | None = Field(None, gt=0, description="per proposed order, company currency")
+    maximum_cover_days: int = Field(180, ge=1, description="no order takes an item beyond this cover")
+
+
+class Calendar(BaseModel):
+    """Days that matter to demand: weekend days (ISO, 1 is Monday) and named public holidays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    weekend: list[int] = Field(default_factory=lambda: [6, 7])
+    holidays: dict[str, str] = Field(default_factory=dict, description="ISO date or MM-DD -> name")
+
+
+class Alerts(BaseModel):
+    """Where a failed run, gate, sensor or schedule is told; the log when nothing is set."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    webhook_url: str | None = None
+    email_to: str | None = None
+    smtp_host: str | None = None
+
+
+class CompanySettings(BaseModel):
+    """The schema of company.yaml."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    title: str
+    currency: str = Field(pattern=r"^[A-Z]{3}$")
+    timezone: str = "UTC"
+    calendar: Calendar = Field(default_factory=Calendar)
+    replenishment: Replenishment = Field(default_factory=lambda: Replenishment.model_validate({}))
+    assumptions: dict[str, Any] = Field(
+        default_factory=dict,
+        description="rules for what the data does not have; rows made of them are labelled assumed",
+    )
+    business_rules: dict[str, Any] = Field(default_factory=dict, description="variables of the dbt models")
+    data_program: str | None = Field(
+        None, description="program in this folder that writes the exports (--out FOLDER)"
+    )
+    data_folder: str = Field(
+        "${INBOX}", description="where the exports lie: ${INBOX}, ${STOCKLAKE_DATA} or a path"
+    )
+    alerts: Alerts = Field(default_factory=Alerts)
+
+
+@dataclass(frozen=True)
+class Company:
+    """One company on this machine.
+
+    `folder` holds what people write (company.yaml, contracts/), `home` what runs make. Every attribute below
+    `home` is a path that may not exist yet; `prepare()` makes the folders and raises `HomeError` if it cannot.
+    """
+
+    name: str
+    folder: Path
+    home: Path
+    settings: CompanySettings = field(repr=False)
+
+    @property
+    def contracts(self) -> Path:  # noqa: D102
+        return self.folder / "contracts"
+
+    @property
+    def inbox(self) -> Path:
+        """Where deliveries arrive; the file sensor watches it."""
+        return self.home / "inbox"
+
+    @property
+    def landing(self) -> Path:  # noqa: D102
+        return self.home / "landing"
+
+    @property
+    def catalog(self) -> Path:  # noqa: D102
+        return self.home / "lake" / "catalog.sqlite"
+
+    @property
+    def lake_data(self) -> Path:  # noqa: D102
+        return self.home / "lake" / "data"
+
+    @property
+    def writer_lock(self) -> Path:  # noqa: D102
+        return self.home / "lake" / "writer.lock"
+
+    @property
+    def dbt(self) -> Path:
+        """Generated profile and sources, target, logs."""
+        return self.home / "dbt"
+
+    @property
+    def feast(self) -> Path:
+        """Registry, online store and generated feature_store.yaml."""
+        return self.home / "feast"
+
+    @property
+    def dagster(self) -> Path:
+        """DAGSTER_HOME."""
+        return self.home / "dagster"
+
+    @property
+    def exports(self) -> Path:
+        """What people take away: orders as JSON and xlsx."""
+        return self.home / "exports"
+
+    @property
+    def data_docs(self) -> Path:  # noqa: D102
+        return self.home / "data_docs"
+
+    @cached_property
+    def variables(self) -> dict[str, str]:
+        """What `${NAME}` in a contract's path or in `data_folder` stands for."""
+        data = os.environ.get("STOCKLAKE_DATA") or str(PROJECT_ROOT.parent / "shared" / "data")
+        return {"INBOX": str(self.inbox), "STOCKLAKE_DATA": data, "COMPANY": str(self.folder)}
+
+    def prepare(self) -> None:
+        """Make the home's folders; raise `HomeError` with the remedy if that cannot be done."""
+        try:
+            for folder in (
+                self.inbox,
+                self.landing,
+                self.lake_data,
+                self.dbt,
+                self.feast,
+                self.dagster,
+                self.exports,
+            ):
+                folder.mkdir(parents=True, exist_ok=True)
+            probe = self.home / ".writable"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise HomeError(
+                f"The home folder {self.home} cannot be written ({error.strerror}): "
+                "choose another with --home or STOCKLAKE_HOME, or change its permissions."
+            ) from error
+
+
+def companies_folder() -> Path:
+    """Return the folder that holds one folder per company (STOCKLAKE_COMPANIES, else `companies/`)."""
+    return Path(os.environ.get("STOCKLAKE_COMPANIES") or PROJECT_ROOT / "companies")
+
+
+def company_names() -> list[str]:
+    """Return the names of all companies that have a company.yaml, sorted."""
+    return sorted(path.parent.name for path in companies_folder().glob("*/company.yaml"))
+
+
+def load_company(name: str | None = None, home: Path | None = None) -> Company:
+    """Return the company `name` (default: STOCKLAKE_COMPANY, else example) with its home below `home`.
+
+    `home` defaults to STOCKLAKE_HOME, else `.stocklake` in the project; the company's own folder is
+    `<home>/<name>`. Raises `CompanyError` when the name is unknown or its company.yaml does not fit the schema.
+    """
+    name = name or os.environ.get("STOCKLAKE_COMPANY") or "example"
+    home = Path(home or os.environ.get("STOCKLAKE_HOME") or PROJECT_ROOT / ".stocklake").resolve()
+    folder = companies_folder() / name
+    path = folder / "company.yaml"
+    if name not in company_names():
+        known = ", ".join(company_names()) or "none"
+        raise CompanyError(
+            f"There is no company {name!r} in {companies_folder()} (known: {known}): "
+            f"choose one of these, or make it with `stocklake init {name}`."
+        )
+    try:
+        settings = CompanySettings.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f", line {where.line + 1}" if where else ""
+        raise CompanyError(f"{path}{line} is not valid YAML: correct it there and run again.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise CompanyError(f"{path}, key {key!r}: {first['msg']}; correct it there and run again.") from error
+    return Company(name=name, folder=folder, home=home / name, settings=settings)

@@ -1,0 +1,145 @@
+"""A contract as the platform uses it: plain, frozen, already linted. `reading.py` makes it from ODCS YAML.
+
+One contract describes one dataset: one raw table `raw.<dataset>`, fed by all files its location matches.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+LogicalType = Literal["string", "integer", "number", "date", "timestamp", "boolean"]
+WriteMode = Literal["append", "upsert", "replace"]
+Severity = Literal["stop", "warn"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column, with everything a reader checks before it casts."""
+
+    name: str
+    """Name in raw: snake_case, unique in the dataset."""
+    source_name: str
+    """Header in the file (ODCS physicalName); compared exactly after trimming white space."""
+    type: LogicalType
+    description: str = ""
+    precision: int = 18
+    scale: int = 0
+    """Of a number: DECIMAL(precision, scale). More decimals than `scale` is an error of form, never rounded."""
+    format: str | None = None
+    """Of a date or timestamp: strptime format; None means ISO 8601. Of a boolean: 'TRUE_TEXT/FALSE_TEXT'."""
+    required: bool = False
+    key: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    pattern: str | None = None
+    """Regular expression that the whole text has to match."""
+    allowed: tuple[str, ...] | None = None
+    references: str | None = None
+    """'dataset.column' whose values this one must be among (ODCS relationship to another contract)."""
+    unit: str | None = None
+    pii: str | None = None
+    """Class of personal data (ODCS classification), None if it has none."""
+    default: str | None = None
+    """Text used where the field is empty."""
+
+    @property
+    def duckdb_type(self) -> str:
+        """Type of the column in the raw table."""
+        return {
+            "string": "VARCHAR",
+            "integer": "BIGINT",
+            "number": f"DECIMAL({self.precision}, {self.scale})",
+            "date": "DATE",
+            "timestamp": "TIMESTAMP",
+            "boolean": "BOOLEAN",
+        }[self.type]
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where the files of a dataset lie and how they are written (ODCS `servers[0]`)."""
+
+    path: str
+    """Glob with variables: '${INBOX}/erp/sales_*.csv'. Compression is told by .gz or .xz."""
+    format: Literal["csv", "xlsx"]
+    delimiter: str = ","
+    quote: str = '"'
+    encoding: str = "utf-8"
+    final_newline: Literal["required", "optional"] = "optional"
+    """'required': a last line without a line end was cut off and is quarantined (rule `final_newline`)."""
+    sheet: str | None = None
+    """xlsx: the sheet's name; None is the first."""
+    header_row: int = 1
+    """1-based line or row of the (first) header row; rows above are titles."""
+    header_rows: int = 1
+    """xlsx: rows of the header. Merged cells spread to the right; the parts join as 'Upper / Lower'."""
+    totals_label: str | None = None
+    """xlsx: a row whose first filled cell is this text is a totals row: not data, not counted."""
+
+
+@dataclass(frozen=True)
+class KnownAt:
+    """When the world could know a row (never the clock). One of column or filename_pattern; else `business_date`."""
+
+    column: str | None = None
+    """A date or timestamp column, plus `delay_days`."""
+    filename_pattern: str | None = None
+    """Regular expression whose group 1 is an ISO date (or YYYYMMDD) in the file's name, plus `delay_days`."""
+    delay_days: int = 0
+
+
+@dataclass(frozen=True)
+class Check:
+    """A rule on the dataset as a whole, for the gate (the reader does not look at it)."""
+
+    name: str
+    kind: Literal["row_count_between", "no_missing_days", "freshness_days", "unique", "sql_no_rows"]
+    severity: Severity = "stop"
+    columns: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    query: str | None = None
+    """sql_no_rows: a query on `{table}` that returns the offending rows."""
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Contract:
+    """One dataset: how it arrives, what a row is, whom it feeds."""
+
+    dataset: str
+    """snake_case; the raw table's name, unique in the company."""
+    path: Path
+    version: str
+    title: str
+    description: str
+    owner: str
+    domain: str
+    """erp, logistics or spreadsheets: the system it comes from."""
+    location: Location
+    columns: tuple[Column, ...]
+    write_mode: WriteMode = "append"
+    duplicates: Literal["keep", "drop"] = "keep"
+    """'drop': a row that repeats a whole row already read or loaded is counted as duplicate, not loaded."""
+    entity: str | None = None
+    """The entity of `entities.yaml` that it feeds; None for a dataset that only stands in raw."""
+    mapping: tuple[tuple[str, str], ...] = ()
+    """(entity column, SQL over the raw columns) pairs: a column name, a quoted constant, `_line` or `_file_id`."""
+    business_date: str | None = None
+    """The column that says which day a row is about."""
+    known_at: KnownAt = KnownAt()
+    checks: tuple[Check, ...] = ()
+    optional: bool = False
+    """True: that no file has arrived is no error."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Names of the key columns, in order."""
+        return tuple(column.name for column in self.columns if column.key)
+
+    def column(self, name: str) -> Column:
+        """Return the column `name`; KeyError if there is none."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(name)

@@ -1,0 +1,1 @@
+"""Great Expectations suites from contracts and for the marts, run as the gate."""

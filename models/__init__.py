@@ -1,0 +1,1 @@
+"""Decisions, as functions over frames and arrays. Nothing here knows Dagster."""

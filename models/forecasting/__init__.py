@@ -1,0 +1,1 @@
+"""From feature rows to demand quantiles, held to honest baselines."""

@@ -1,0 +1,1 @@
+"""Inventory mathematics: formulas over arrays, with symbol, unit and source."""

@@ -1,0 +1,1 @@
+"""From forecast, stock and supplier terms to what to order, and why."""

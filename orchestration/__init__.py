@@ -1,0 +1,1 @@
+"""Wiring only: Dagster definitions and the command line."""

@@ -1,0 +1,1 @@
+"""What acts: proposed orders, their export and their explanation."""
