@@ -1,2 +1,67 @@
-help:
-	@echo later
+# One command per intent; `make` alone lists them. Every target makes the set-up that it needs.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help run ui test check format bench bench-setup lock clean
+
+PYTHON ?= $(shell command -v python3.12 >/dev/null 2>&1 && python3.12 -c '' 2>/dev/null && echo python3.12 || { command -v python3.11 >/dev/null 2>&1 && python3.11 -c '' 2>/dev/null && echo python3.11; } || echo python3)
+UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements.lock)
+COMPANY ?= example
+HOME_FLAG := $(if $(STOCKLAKE_HOME),--home $(STOCKLAKE_HOME),)
+BIN := .venv/bin
+STOCKLAKE := $(BIN)/stocklake
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+run: .venv/run.stamp ## exports in, proposed purchase orders out (COMPANY=example)
+	@$(STOCKLAKE) run --company $(COMPANY) $(HOME_FLAG)
+
+ui: .venv/run.stamp ## the Dagster UI of a company, until Ctrl-C (COMPANY=example, PORT=3000)
+	@$(STOCKLAKE) ui --company $(COMPANY) $(HOME_FLAG) --port $(or $(PORT),3000)
+
+test: .venv/dev.stamp ## every test
+	@$(BIN)/python -m pytest
+
+check: .venv/dev.stamp ## ruff, mypy strict, sqlfluff, dg check defs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/sqlfluff lint dbt_project --processes 2
+	$(BIN)/dg check defs
+
+format: .venv/dev.stamp ## let ruff write the layout
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: bench-setup ## every benchmark, ours beside the peer's
+	@for file in benchmarks/*.py; do name=$$(basename $$file .py); [ $$name = __init__ ] || $(BIN)/python -m benchmarks.$$name; done
+
+bench-setup: .venv/dev.stamp .venv-peers/stamp ## the venv of the peers that benchmarks compare with
+
+lock: .venv/dev.stamp ## resolve requirements.lock and requirements-dev.lock again
+	$(BIN)/uv pip compile --universal --no-emit-index-url --generate-hashes --upgrade -q -o requirements.lock pyproject.toml
+	$(BIN)/uv pip compile --universal --no-emit-index-url --generate-hashes -q --group dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+
+clean: ## remove the venvs and everything that runs made
+	rm -rf .venv .venv-peers .stocklake
+
+.venv/bin/uv: requirements.lock
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 13) else "Stocklake needs Python 3.11 or 3.12, and this is %d.%d: make PYTHON=python3.12" % v)'
+	@echo "Setting up .venv (once)"
+	@[ -x .venv/bin/python ] || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)"
+	@touch $@
+
+# A development venv has everything that a run needs: it satisfies both stamps.
+.venv/run.stamp: .venv/bin/uv requirements.lock pyproject.toml
+	@$(call sync,requirements.lock)
+	@rm -f .venv/dev.stamp
+	@touch $@
+
+.venv/dev.stamp: .venv/bin/uv requirements-dev.lock pyproject.toml
+	@$(call sync,requirements-dev.lock)
+	@touch .venv/run.stamp $@
+
+define sync
+$(BIN)/uv pip sync --quiet --require-hashes $(1) && $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+endef

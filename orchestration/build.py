@@ -1,0 +1,77 @@
+"""All definitions of a company: policy is applied here once. Wiring only; what the steps do stands in the rooms."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from lake.company import Company
+from orchestration.alerts import alert
+from orchestration.defs.dbt import dbt_models
+from orchestration.defs.features.assets import online_store
+from orchestration.defs.forecasts.assets import forecast_assets
+from orchestration.defs.gate.assets import gate_asset
+from orchestration.defs.landing.sensor import inbox_sensor
+from orchestration.defs.orders.assets import proposal
+from orchestration.defs.plan.assets import replenishment
+from orchestration.defs.raw.assets import raw_assets
+from orchestration.house import HouseResource, open_house
+
+DAILY = "daily"
+"""The job of the whole way; the schedule, the sensor and `stocklake run` start the same one."""
+
+
+def build_definitions(
+    company: Company, *, last_good: bool = False, resource_overrides: Mapping[str, Any] | None = None
+) -> dg.Definitions:
+    """Return the definitions of one company; tests may swap any resource."""
+    house = open_house(company.name, company.home.parent)
+    raw = raw_assets(house)
+    dbt = dbt_models(house)
+    gate = gate_asset([*dbt.keys, *(key for key in raw.keys if key.path[0] == "raw")])
+    daily = dg.define_asset_job(
+        DAILY, selection=dg.AssetSelection.all(), description="Exports in, proposed orders out."
+    )
+    resources = {
+        "house": HouseResource(company=company.name, home=str(company.home.parent), last_good=last_good)
+    }
+    return dg.Definitions(
+        assets=[raw, dbt, gate, online_store, forecast_assets(), replenishment, proposal],
+        jobs=[daily],
+        schedules=[_daily_schedule(company, daily)],
+        sensors=[inbox_sensor(house), _failure_sensor(company)],
+        resources=resources | dict(resource_overrides or {}),
+        # In one process: a step under the multiprocess executor costs about 5.5 s to start.
+        executor=dg.in_process_executor,
+    )
+
+
+def _daily_schedule(company: Company, job: dg.UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
+    return dg.ScheduleDefinition(
+        name="every_morning",
+        job=job,
+        cron_schedule="0 5 * * *",
+        execution_timezone=company.settings.timezone,
+        description="Plans the day before planners come in.",
+    )
+
+
+def _failure_sensor(company: Company) -> dg.SensorDefinition:
+    @dg.run_failure_sensor(
+        name="alert_on_failure",
+        monitor_all_code_locations=True,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Tells of a failed run or gate by webhook or e-mail (company.yaml, alerts), else in the log.",
+    )
+    def alert_on_failure(context: dg.RunFailureSensorContext) -> None:
+        detail = "\n".join(
+            failure.event_specific_data.error.message
+            if failure.event_specific_data.error
+            else failure.step_key or ""
+            for failure in context.get_step_failure_events()
+        )
+        alert(
+            company, f"run {context.dagster_run.run_id} failed", detail or context.failure_event.message or ""
+        )
+
+    return alert_on_failure

@@ -1,0 +1,89 @@
+"""The dbt models as assets, built in one step: their groups are the dbt folders staging, core and marts."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, build_dbt_asset_specs
+
+from lake import transform
+from orchestration.house import NO_BAD_DATA_RETRY, WRITER_POOL, House, HouseResource, stage
+from orchestration.metadata import table_metadata
+
+
+class _Translator(DagsterDbtTranslator):
+    """Asset keys are folder and name (core/dim_item), the group is the folder."""
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        if dbt_resource_props["resource_type"] == "source":
+            return dg.AssetKey(["raw", dbt_resource_props["name"]])
+        return dg.AssetKey([dbt_resource_props["fqn"][1], dbt_resource_props["name"]])
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        return str(dbt_resource_props["fqn"][1])
+
+
+def dbt_models(house: House) -> dg.AssetsDefinition:
+    """Return the asset of every model, with dbt's data tests as its checks; the manifest must have been parsed."""
+    manifest = json.loads(
+        transform.prepare(house.company, house.contracts).manifest.read_text(encoding="utf-8")
+    )
+    specs = [
+        spec.replace_attributes(owners=["team:data_engineering"], kinds={"dbt", "duckdb"})
+        for spec in build_dbt_asset_specs(manifest=manifest, dagster_dbt_translator=_Translator())
+    ]
+    tests = _data_tests(manifest)
+
+    @dg.multi_asset(
+        name="dbt_build",
+        specs=specs,
+        check_specs=list(tests.values()),
+        pool=WRITER_POOL,
+        retry_policy=NO_BAD_DATA_RETRY,
+    )
+    def build(
+        context: dg.AssetExecutionContext, house: HouseResource
+    ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+        opened = house.open()
+        with stage(context, opened, "transform") as record:
+            refuse_if_deliveries_are_refused(opened)
+            report = transform.build_if_changed(opened.company, opened.contracts)
+            record.counts |= {"models_built": len(report.models), "model_tests": len(report.tests)}
+        for spec in specs:
+            seconds = report.seconds_per_model.get(spec.key.path[-1])
+            metadata = (
+                table_metadata(opened.lake, ".".join(spec.key.path)) if spec.key.path[0] != "staging" else {}
+            )
+            yield dg.MaterializeResult(spec.key, metadata=metadata | {"unchanged": seconds is None})
+        outcomes = {node.unique_id: node for node in report.tests}
+        for unique_id, spec in tests.items():
+            if node := outcomes.get(unique_id):
+                yield _check_result(spec, node)
+
+    return build
+
+
+def _data_tests(manifest: dict[str, Any]) -> dict[str, dg.AssetCheckSpec]:
+    """Return dbt's data tests by unique id, each as a check of the model that it is attached to."""
+    specs = {}
+    for unique_id, node in manifest["nodes"].items():
+        attached = manifest["nodes"].get(node.get("attached_node") or "")
+        if node["resource_type"] != "test" or attached is None:
+            continue
+        key = _Translator().get_asset_key(attached)
+        specs[unique_id] = dg.AssetCheckSpec(
+            node["name"], asset=key, description=node.get("description") or None
+        )
+    return specs
+
+
+def _check_result(spec: dg.AssetCheckSpec, node: transform.NodeRun) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        asset_key=spec.asset_key,
+        check_name=spec.name,
+        passed=node.status == "pass",
+        severity=dg.AssetCheckSeverity.WARN if node.status == "warn" else dg.AssetCheckSeverity.ERROR,
+        description=node.message or None,
+        metadata={"failing_rows": node.failing_rows},
+    )

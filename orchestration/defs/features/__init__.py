@@ -1,0 +1,1 @@
+"""The release's newest feature values, served online."""

@@ -1,0 +1,26 @@
+"""The release's newest feature values in the online store."""
+
+import dagster as dg
+from features.repository import materialize
+
+from orchestration.house import NO_BAD_DATA_RETRY, HouseResource, stage
+
+
+@dg.asset(
+    name="online_store",
+    key_prefix="features",
+    group_name="features",
+    deps=[["gate", "release"]],
+    kinds={"feast"},
+    owners=["team:data_science"],
+    retry_policy=NO_BAD_DATA_RETRY,
+    description="The newest value of every feature for every item, location and supplier, as live decisions read it.",
+)
+def online_store(context: dg.AssetExecutionContext, house: HouseResource) -> dg.MaterializeResult:
+    """Write the newest features of the release to the online store."""
+    opened = house.open()
+    with stage(context, opened, "features") as record:
+        release = house.release()
+        written = materialize(opened.company, release)
+        record.counts |= {"features_written": sum(written.values())}
+    return dg.MaterializeResult(metadata={"release": release.release_id, **written})

@@ -1,0 +1,1 @@
+"""Demand quantiles for 28 days, and how they did against baselines."""

@@ -1,0 +1,1 @@
+"""Great Expectations decide whether a snapshot becomes a release."""

@@ -1,0 +1,57 @@
+"""The gate decides whether the lake as it stands becomes a release."""
+
+import dagster as dg
+from lake.quality.gate import GateRun, run_gate
+
+from orchestration.house import NO_BAD_DATA_RETRY, WRITER_POOL, HouseResource, stage
+
+CHECK = "every stop check passes"
+
+
+def gate_asset(upstream: list[dg.AssetKey]) -> dg.AssetsDefinition:
+    """Return the gate over everything upstream of it."""
+
+    @dg.asset(
+        name="release",
+        key_prefix="gate",
+        group_name="gate",
+        deps=upstream,
+        kinds={"greatexpectations"},
+        owners=["team:data_quality"],
+        check_specs=[dg.AssetCheckSpec(CHECK, asset=["gate", "release"], blocking=True)],
+        pool=WRITER_POOL,
+        retry_policy=NO_BAD_DATA_RETRY,
+        description="One snapshot of raw, core and marts at which every stop check has passed. All downstream reads it.",
+    )
+    def release(context: dg.AssetExecutionContext, house: HouseResource) -> dg.MaterializeResult:
+        opened = house.open()
+        with stage(context, opened, "gate") as record:
+            run = run_gate(opened.company, opened.contracts)
+            record.counts |= counts(run)
+            record.message = "" if run.passed else "The gate failed."
+        return dg.MaterializeResult(metadata=counts(run), check_results=[_check(run)])
+
+    return release
+
+
+def counts(run: GateRun) -> dict[str, int | str | None]:
+    """Return what the journal keeps of a gate run."""
+    return {
+        "gates_passed": run.checks_passed,
+        "gates_failed": run.checks_failed + run.checks_errored,
+        "gates_warned": run.checks_warned,
+        "release": run.release_id,
+    }
+
+
+def _check(run: GateRun) -> dg.AssetCheckResult:
+    lines = run.summary()
+    return dg.AssetCheckResult(
+        check_name=CHECK,
+        passed=run.passed,
+        description="\n".join(lines) or "Every check passed.",
+        metadata={
+            "snapshot": run.snapshot_id,
+            "findings": dg.MetadataValue.md("\n".join(f"- {line}" for line in lines) or "none"),
+        },
+    )

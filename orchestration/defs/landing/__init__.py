@@ -1,0 +1,1 @@
+"""What has arrived: the landed originals, and the sensor on the inbox."""

@@ -1,0 +1,1 @@
+"""Proposed purchase orders and what people take away."""

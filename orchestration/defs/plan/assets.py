@@ -1,0 +1,65 @@
+"""What to order, when, and why: one row per item and purchasing location."""
+
+import dagster as dg
+import polars as pl
+
+from orchestration.house import NO_BAD_DATA_RETRY, WRITER_POOL, HouseResource, stage
+from orchestration.metadata import picture, table_metadata
+
+
+@dg.asset(
+    name="replenishment",
+    key_prefix="plan",
+    group_name="plan",
+    deps=[["forecasts", "demand_forecast"], ["forecasts", "calibration"], ["forecasts", "chosen_model"]],
+    kinds={"python"},
+    owners=["team:supply_planning"],
+    pool=WRITER_POOL,
+    retry_policy=NO_BAD_DATA_RETRY,
+    description="One row per item x purchasing location: safety stock, reorder point, order quantity, cover and cost.",
+)
+def replenishment(context: dg.AssetExecutionContext, house: HouseResource) -> dg.MaterializeResult:
+    """Plan the release: from forecast, stock and supplier terms to order quantities."""
+    opened = house.open()
+    with stage(context, opened, "plan") as record:
+        release = house.release()
+        rows = plan_release(opened, release)
+        record.counts |= {
+            "items_planned": rows.height,
+            "items_to_order": rows.filter(pl.col("order_quantity_units") > 0).height,
+        }
+    metadata = table_metadata(opened.lake, "plan.replenishment") | {"release": release.release_id}
+    drawing = stock_picture(opened, release, rows)
+    if drawing:
+        metadata["projected stock"] = picture(drawing)
+    return dg.MaterializeResult(metadata=metadata)
+
+
+def plan_release(house: House, release: Release) -> pl.DataFrame:
+    """Plan from the release and its forecast, write the plan under its id, and return it."""
+    read = partial(frames.read, house.lake, release)
+    result = partial(frames.read_result, house.lake, release)
+    rows = plan(
+        demand_forecast=result("forecasts.demand_forecast"),
+        calibration=result("forecasts.calibration"),
+        locations=read("core.dim_location"),
+        inventory_position=read("marts.inventory_position"),
+        supply_option=read("marts.supply_option"),
+        items=read("core.dim_item"),
+        planner_settings=read("staging.stg_planner_setting"),
+        settings=house.company.settings.replenishment,
+        as_of=release.as_of,
+    )
+    frames.write_results(house.lake, release, {"plan.replenishment": rows})
+    return rows
+
+
+def stock_picture(house: House, release: Release, rows: pl.DataFrame) -> bytes | None:
+    """Draw the projected stock of the order line with the largest cost; None when nothing is to be ordered."""
+    orders = rows.filter(pl.col("order_quantity_units") > 0).sort("total_cost", "item_id", "location_id")
+    if orders.is_empty():
+        return None
+    demand = frames.read_result(house.lake, release, "forecasts.demand_forecast")
+    return projected_stock_plot(
+        orders.row(-1, named=True), demand, frames.read(house.lake, release, "core.dim_location")
+    )

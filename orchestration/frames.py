@@ -1,0 +1,59 @@
+"""Frames between the lake and the models: read at a release, written under its id.
+
+A result belongs to a release: writing it again replaces what stood for that release, in one transaction.
+"""
+
+from collections.abc import Mapping
+
+import duckdb
+import polars as pl
+
+from lake.connection import Lake, table_exists
+from lake.releases import Release
+
+
+def read(lake: Lake, release: Release, table: str, columns: str = "*") -> pl.DataFrame:
+    """Return `lake.<table>` (such as 'marts.item_location_day') as it stands in the release."""
+    with lake.read(release.snapshot_id) as connection:
+        return connection.execute(f"SELECT {columns} FROM lake.{table}").pl()
+
+
+def read_result(lake: Lake, release: Release, table: str) -> pl.DataFrame:
+    """Return what a stage after the gate wrote for the release, without `release_id`; empty if it wrote nothing."""
+    schema, name = table.split(".")
+    with lake.read() as connection:
+        if not table_exists(connection, schema, name):
+            return pl.DataFrame()
+        return connection.execute(
+            f"SELECT * EXCLUDE (release_id) FROM lake.{table} WHERE release_id = ?", [release.release_id]
+        ).pl()
+
+
+def has_result(lake: Lake, release: Release, table: str) -> bool:
+    """Say whether a stage has written rows of `table` for the release."""
+    schema, name = table.split(".")
+    with lake.read() as connection:
+        if not table_exists(connection, schema, name):
+            return False
+        row = connection.execute(
+            f"SELECT count(*) FROM lake.{table} WHERE release_id = ?", [release.release_id]
+        ).fetchone()
+    return bool(row and row[0])
+
+
+def write_results(lake: Lake, release: Release, frames: Mapping[str, pl.DataFrame]) -> None:
+    """Write frames as tables of the release, all of them in one transaction, replacing its earlier ones."""
+    with lake.write() as connection:
+        for table, frame in frames.items():
+            _replace(connection, table, release, frame)
+
+
+def _replace(
+    connection: duckdb.DuckDBPyConnection, table: str, release: Release, frame: pl.DataFrame
+) -> None:
+    frame = frame.select(pl.lit(release.release_id).alias("release_id"), *frame.columns)
+    connection.register("result", frame.to_arrow())
+    connection.execute(f"CREATE TABLE IF NOT EXISTS lake.{table} AS SELECT * FROM result LIMIT 0")
+    connection.execute(f"DELETE FROM lake.{table} WHERE release_id = ?", [release.release_id])
+    connection.execute(f"INSERT INTO lake.{table} BY NAME SELECT * FROM result")
+    connection.unregister("result")

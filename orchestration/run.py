@@ -1,0 +1,135 @@
+"""`stocklake run`: everything that must stand before Dagster starts, then the daily job in this process."""
+
+import logging
+import os
+import subprocess
+import sys
+import warnings
+
+from lake.ingest import IngestReport
+
+from lake.company import Company
+from lake.errors import CompanyError, InputError
+from orchestration.display import progress_display
+from orchestration.instance import environment, open_instance
+
+LOG = logging.getLogger("stocklake")
+
+
+def run_company(company: Company, *, last_good: bool = False) -> int:
+    """Run the whole way for a company and return the exit code: 0, 1, 2 for bad input, 3 for a failed gate.
+
+    Raises `InputError` for what is wrong before anything starts: company, home, contracts.
+    """
+    os.environ.update(environment(company))
+    write_exports(company)
+    with progress_display():
+        prepare(company)
+        return _run_job(company, last_good=last_good)
+
+
+def ingest_company(company: Company, datasets: list[str] | None = None) -> IngestReport:
+    """Land and load what has arrived, without Dagster."""
+    from uuid import uuid4
+
+    from lake.contracts.reading import load_contracts
+    from lake.ingest import ingest
+
+    from lake.connection import Lake
+    from orchestration import journal
+
+    write_exports(company)
+    contracts = load_contracts(company)
+    _known(datasets, {contract.dataset for contract in contracts})
+    run_id = str(uuid4())
+    with progress_display(), journal.step(Lake.of(company), run_id, "raw") as record:
+        report = ingest(company, contracts, run_id=run_id, datasets=datasets)
+        record.counts |= report.totals()
+    return report
+
+
+def write_exports(company: Company) -> None:
+    """Let the company's own program write its exports into the inbox, if it has one (the example's generator).
+
+    It runs as a program with its own interpreter; the platform imports nothing of it.
+    """
+    if not company.settings.data_program:
+        return
+    program = company.folder / company.settings.data_program
+    if not program.is_file():
+        raise CompanyError(
+            f"{company.folder / 'company.yaml'} names data_program {program.name}, which is not there: add it or remove the key."
+        )
+    command = [
+        sys.executable,
+        str(program),
+        "--out",
+        str(company.inbox),
+        "--truth",
+        str(company.home / "truth"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise CompanyError(f"{program} failed with exit code {done.returncode}: {done.stderr.strip()[-500:]}")
+
+
+def prepare(company: Company) -> None:
+    """Lint the contracts, apply feature definitions that changed, and parse dbt, before definitions load."""
+    from features.repository import apply
+    from lake.contracts.reading import load_contracts
+
+    from lake import transform
+
+    contracts = load_contracts(company)
+    transform.parse(company, contracts)
+    apply(company)
+
+
+def _run_job(company: Company, *, last_good: bool) -> int:
+
+    from orchestration.build import DAILY, build_definitions
+
+    _quiet()
+    definitions = build_definitions(company, last_good=last_good)
+    with open_instance(company) as instance:
+        result = definitions.get_job_def(DAILY).execute_in_process(
+            instance=instance,
+            raise_on_error=False,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
+        return 0 if result.success else _exit_code(result)
+
+
+def _exit_code(result: "object") -> int:
+    """Return the code that the first failure carries, and say on standard error what failed."""
+    import dagster as dg
+
+    assert isinstance(result, dg.ExecuteInProcessResult)
+    codes = []
+    for event in result.all_events:
+        if not event.is_step_failure:
+            continue
+        data = event.step_failure_data
+        failure = data.user_failure_data
+        description = (failure.description if failure else None) or (
+            data.error.message if data.error else "failed"
+        )
+        print(f"stocklake: {event.step_key}: {description.strip()}", file=sys.stderr)
+        code = failure.metadata.get("exit_code") if failure else None
+        codes.append(int(code.value) if code is not None else 1)
+    return codes[0] if codes else 1
+
+
+def _known(datasets: list[str] | None, known: set[str]) -> None:
+    unknown = sorted(set(datasets or []) - known)
+    if unknown:
+        raise InputError(
+            f"No contract has dataset {', '.join(unknown)}: choose among {', '.join(sorted(known))}."
+        )
+
+
+def _quiet() -> None:
+    """Keep third parties' warnings out of the planner's summary; Dagster's event log has them all."""
+    warnings.filterwarnings("ignore")
+    for name in ("dagster", "dagster.code_server", "great_expectations", "feast", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)

@@ -1,0 +1,188 @@
+"""What the command line prints for people. JSON is printed elsewhere; here everything may change for the eye."""
+
+from collections.abc import Iterable, Sequence
+from io import StringIO
+from typing import Any
+
+from lake.ingest import IngestReport
+from rich.console import Console
+from rich.table import Table
+
+from lake.company import Company
+from lake.connection import Lake, table_exists
+from orchestration import journal
+
+_WIDTH = 118
+
+
+def table(rows: Sequence[dict[str, Any]], *, empty: str = "", title: str | None = None) -> list[str]:
+    """Return rows as the lines of a table, numbers to the right; the sentence `empty` when there are none."""
+    if not rows:
+        return [empty] if empty else []
+    drawn = Table(
+        title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="bold"
+    )
+    for name, value in rows[0].items():
+        drawn.add_column(
+            name.replace("_", " "), justify="right" if _is_number(value) else "left", overflow="fold"
+        )
+    for row in rows:
+        drawn.add_row(*(_text(name, value) for name, value in row.items()))
+    return _lines(drawn)
+
+
+def status_lines(company: Company, lake: Lake, state: dict[str, Any]) -> list[str]:
+    """Return the summary that a planner reads at the end of a run."""
+    last = state["last_run"]
+    lines = [
+        "",
+        f"{company.settings.title}, as of {state['as_of'] or 'no release yet'} (release {state['release'] or 'none'})",
+        "",
+        f"Rows       {state['rows_read']:,} read: {state['loaded']:,} loaded, {state['quarantined']:,} in quarantine, "
+        f"{state['duplicate']:,} duplicate, {state['unchanged']:,} unchanged; {state['files_refused']} files refused",
+        f"This run   {last['rows_read']:,} rows read, {last['loaded']:,} loaded, {last['quarantined']:,} quarantined",
+        f"Gates      {state['gates_passed']} passed, {state['gates_failed']} failed, {state['gates_warned']} warned",
+        *_gate_lines(lake),
+        f"Forecast   {_forecast(state)}",
+        f"Orders     {state['orders_proposed']} open, {_money(state['order_value'])} {company.settings.currency} "
+        f"with freight; {last['orders_proposed']} new in this run",
+        "",
+    ]
+    lines += table(_query(lake, "meta", "quarantine", _QUARANTINE), title="In quarantine, by rule")
+    lines += table(_query(lake, "forecasts", "accuracy", _ACCURACY), title="Forecast accuracy, 3 origins")
+    lines += table(_query(lake, "orders", "proposal", _ORDERS), title="Open proposals by supplier")
+    lines += _assumptions(company, lake)
+    lines += ["", "Look next", *_NEXT(company)]
+    return lines
+
+
+def _NEXT(company: Company) -> list[str]:  # noqa: N802
+    choice = "" if company.name == "example" else f" --company {company.name}"
+    return [
+        f"  stocklake orders list{choice}             every open proposal; orders explain ORDER says why",
+        f"  stocklake quarantine show{choice}         refused rows whole, with file, line and reason",
+        f"  make ui{' COMPANY=' + company.name if choice else ''}                              the asset graph, checks and plots in the browser",
+        f"  {company.exports}   the orders as xlsx and JSON",
+    ]
+
+
+def ingest_lines(report: IngestReport) -> list[str]:
+    """Return what an ingest did, file by file only where something is wrong."""
+    counts = report.totals()
+    lines = [f"{name.replace('_', ' ')}: {value:,}" for name, value in counts.items()]
+    return lines + [f"refused: {problem.reason}" for problem in report.refused]
+
+
+def quarantine_lines(rows: Iterable[dict[str, Any]]) -> list[str]:
+    """Return refused rows one below the other: where, why, and the raw text."""
+    lines = []
+    for row in rows:
+        sheet = f", sheet {row['sheet']}" if row.get("sheet") else ""
+        lines.append(f"{row['dataset']}: {row['file_name']}{sheet}, line {row['line']}")
+        reasons = zip(row["rules"], row["columns"], row["messages"], strict=True)
+        lines += [f"    {rule} ({column}): {message}" for rule, column, message in reasons]
+        lines += [f"    | {row['raw_text']}", ""]
+    return lines or ["Nothing is in quarantine."]
+
+
+def profile_lines(lake: Lake) -> list[str]:
+    """Return the cost of each stage of the newest run."""
+    steps = journal.last_run(lake)
+    rows = [
+        {
+            "stage": step.stage,
+            "wall_s": round(step.wall_s, 1),
+            "cpu_s": round(step.cpu_s, 1),
+            "peak_mb": round(step.peak_mb),
+        }
+        for step in steps
+    ]
+    return ["", *table(rows, title="Cost by stage")]
+
+
+_QUARANTINE = """
+SELECT dataset, unnest(list_distinct(rules)) AS rule, count(*) AS rows FROM lake.meta.quarantine GROUP BY ALL
+ORDER BY rows DESC, ALL LIMIT 12"""
+_ACCURACY = """
+SELECT segment, model, sum(pinball_loss * rows) / sum(rows) AS pinball_loss, sum(mae * rows) / sum(rows) AS mae,
+    sum(coverage_80 * rows) / sum(rows) AS coverage_80
+FROM lake.forecasts.accuracy
+WHERE release_id = (SELECT release_id FROM lake.meta.release ORDER BY snapshot_id DESC LIMIT 1)
+GROUP BY ALL ORDER BY segment, pinball_loss"""
+_ORDERS = """
+SELECT supplier_id AS supplier, count(*) AS orders, sum(line_count) AS lines, sum(units) AS units,
+    sum(goods_cost) AS goods_cost, sum(freight_cost) AS freight_cost, sum(total_cost) AS total_cost
+FROM lake.orders.proposal WHERE status = 'open' GROUP BY ALL ORDER BY total_cost DESC LIMIT 25"""
+_FINDINGS = """
+SELECT severity, table_name, column_name, check_name, failing_rows, observed FROM lake.meta.gate_result
+WHERE outcome <> 'passed' AND gate_run_id = (
+    SELECT gate_run_id FROM lake.meta.gate_run ORDER BY snapshot_id DESC, ran_at DESC LIMIT 1)
+ORDER BY severity, ALL LIMIT 10"""
+
+
+def _query(lake: Lake, schema: str, name: str, query: str) -> list[dict[str, Any]]:
+    with lake.read() as connection:
+        if not table_exists(connection, schema, name):
+            return []
+        return connection.execute(query).pl().to_dicts()
+
+
+def _gate_lines(lake: Lake) -> list[str]:
+    return [
+        f"           {row['severity']}: {row['table_name']}{'.' + row['column_name'] if row['column_name'] else ''}, "
+        f"{row['check_name']}: {row['observed'] or row['failing_rows']}"
+        for row in _query(lake, "meta", "gate_result", _FINDINGS)
+    ]
+
+
+def _forecast(state: dict[str, Any]) -> str:
+    if not state["series_forecast"]:
+        return "none yet"
+    return (
+        f"{state['series_forecast']:,} series, 28 days ahead; pinball loss {state['skill_vs_seasonal_naive']:.1%} "
+        "below the seasonal naive's (3 origins)"
+    )
+
+
+def _assumptions(company: Company, lake: Lake) -> list[str]:
+    assumed = _query(
+        lake,
+        "orders",
+        "proposal",
+        "SELECT count(*) AS n FROM lake.orders.proposal WHERE status = 'open' AND is_assumed",
+    )
+    if not assumed or not assumed[0]["n"]:
+        return []
+    rules = ", ".join(company.settings.assumptions)
+    return [
+        "",
+        f"ASSUMED    {assumed[0]['n']} of these orders rest on assumptions in company.yaml ({rules}), not on data.",
+    ]
+
+
+def _money(value: float) -> str:
+    return f"{value:,.2f}"
+
+
+def _is_number(value: object) -> bool:
+    return (isinstance(value, int | float) and not isinstance(value, bool)) or type(
+        value
+    ).__name__ == "Decimal"
+
+
+def _text(name: str, value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    if name.endswith(("cost", "value", "price")):
+        return f"{value:,.2f}"
+    if isinstance(value, float):
+        return f"{value:,.3f}"
+    return str(value)
+
+
+def _lines(drawn: Table) -> list[str]:
+    text = StringIO()
+    Console(file=text, width=_WIDTH, no_color=True, highlight=False).print(drawn)
+    return text.getvalue().rstrip("\n").split("\n")

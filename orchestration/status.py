@@ -1,0 +1,77 @@
+"""The state as it stands, in the figures that `stocklake status --json` promises, and those of the last run."""
+
+from typing import Any
+
+from lake.ledger import totals
+
+from lake.connection import Lake, table_exists
+from lake.releases import list_releases
+from orchestration import journal
+
+COUNTS = ("rows_read", "loaded", "quarantined", "duplicate", "unchanged", "files_refused")
+
+
+def status(lake: Lake) -> dict[str, Any]:
+    """Return the state: rows cumulative, gates of the newest run, forecast, open proposals; and `last_run` alone."""
+    state: dict[str, Any] = {key: totals(lake)[key] for key in COUNTS}
+    state |= _gates(lake) | _forecast(lake) | _orders(lake)
+    releases = list_releases(lake)
+    state["release"] = releases[0].release_id if releases else None
+    state["as_of"] = releases[0].as_of.isoformat() if releases else None
+    state["last_run"] = _last_run(lake)
+    return state
+
+
+def _gates(lake: Lake) -> dict[str, Any]:
+    row = _newest(
+        lake,
+        "gate_run",
+        "SELECT checks_passed, checks_failed + checks_errored, checks_warned FROM lake.meta.gate_run"
+        " ORDER BY snapshot_id DESC, ran_at DESC LIMIT 1",
+    )
+    passed, failed, warned = row or (0, 0, 0)
+    return {"gates_passed": passed, "gates_failed": failed, "gates_warned": warned}
+
+
+def _newest(lake: Lake, table: str, query: str) -> tuple[Any, ...] | None:
+    with lake.read() as connection:
+        if not table_exists(connection, "meta", table):
+            return None
+        return connection.execute(query).fetchone()
+
+
+def _forecast(lake: Lake) -> dict[str, Any]:
+    """Read the newest forecast's figures from the journal: what the stage measured when it ran."""
+    with lake.read() as connection:
+        if not table_exists(connection, "meta", "run_step"):
+            return {"series_forecast": 0, "skill_vs_seasonal_naive": None}
+        row = connection.execute(
+            "SELECT (counts->>'series_forecast')::BIGINT, (counts->>'skill_vs_seasonal_naive')::DOUBLE"
+            " FROM lake.meta.run_step WHERE stage = 'forecasts' AND succeeded ORDER BY started_at DESC LIMIT 1"
+        ).fetchone()
+    series, skill = row or (0, None)
+    return {"series_forecast": series, "skill_vs_seasonal_naive": skill}
+
+
+def _orders(lake: Lake) -> dict[str, Any]:
+    with lake.read() as connection:
+        if not table_exists(connection, "orders", "proposal"):
+            return {"orders_proposed": 0, "order_value": 0.0}
+        row = connection.execute(
+            "SELECT count(*), coalesce(sum(total_cost), 0) FROM lake.orders.proposal WHERE status = 'open'"
+        ).fetchone()
+    count, value = row or (0, 0)
+    return {"orders_proposed": count, "order_value": round(float(value), 2)}
+
+
+def _last_run(lake: Lake) -> dict[str, Any]:
+    steps = journal.last_run(lake)
+    run: dict[str, Any] = dict.fromkeys(COUNTS, 0)
+    run |= {"gates_passed": 0, "gates_failed": 0, "series_forecast": 0, "skill_vs_seasonal_naive": None}
+    run |= {"orders_proposed": 0, "order_value": 0.0, "release": None}
+    for step in steps:
+        run |= {key: value for key, value in step.counts.items() if key in run}
+    run["run_id"] = steps[0].run_id if steps else None
+    run["succeeded"] = bool(steps) and all(step.succeeded for step in steps)
+    run["wall_s"] = round(sum(step.wall_s for step in steps), 1)
+    return run
