@@ -14,12 +14,13 @@ from orchestration import frames
 from orchestration.house import NO_BAD_DATA_RETRY, WRITER_POOL, House, HouseResource, stage
 from orchestration.metadata import picture, table_metadata
 
-TABLES = ("demand_forecast", "accuracy", "chosen_model", "calibration")
+TABLES = ("demand_forecast", "accuracy", "chosen_model", "calibration", "series_segment")
 _DESCRIPTIONS = {
     "demand_forecast": "One row per item x location x day ahead (1 to 28): quantiles .1 .5 .9 and mean of demand, in units.",
     "accuracy": "One row per segment x model x origin x horizon: pinball loss, error, bias and coverage of the backtest.",
     "chosen_model": "One row per segment: the model with the lowest pinball loss, which made its forecast.",
     "calibration": "One row per segment: how much wider errors over weeks are than the daily quantiles say.",
+    "series_segment": "One row per item x location: smooth, intermittent, erratic or lumpy demand (Syntetos, Boylan, Croston).",
 }
 
 

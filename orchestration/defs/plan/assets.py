@@ -1,9 +1,15 @@
 """What to order, when, and why: one row per item and purchasing location."""
 
+from functools import partial
+
 import dagster as dg
 import polars as pl
+from models.replenishment.plan import plan
+from models.replenishment.plots import projected_stock_plot
 
-from orchestration.house import NO_BAD_DATA_RETRY, WRITER_POOL, HouseResource, stage
+from lake.releases import Release
+from orchestration import frames
+from orchestration.house import NO_BAD_DATA_RETRY, WRITER_POOL, House, HouseResource, stage
 from orchestration.metadata import picture, table_metadata
 
 
@@ -11,7 +17,7 @@ from orchestration.metadata import picture, table_metadata
     name="replenishment",
     key_prefix="plan",
     group_name="plan",
-    deps=[["forecasts", "demand_forecast"], ["forecasts", "calibration"], ["forecasts", "chosen_model"]],
+    deps=[["forecasts", "demand_forecast"], ["forecasts", "calibration"], ["forecasts", "series_segment"]],
     kinds={"python"},
     owners=["team:supply_planning"],
     pool=WRITER_POOL,
@@ -47,6 +53,7 @@ def plan_release(house: House, release: Release) -> pl.DataFrame:
         supply_option=read("marts.supply_option"),
         items=read("core.dim_item"),
         planner_settings=read("staging.stg_planner_setting"),
+        series_segment=result("forecasts.series_segment"),
         settings=house.company.settings.replenishment,
         as_of=release.as_of,
     )
