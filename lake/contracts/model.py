@@ -124,7 +124,7 @@ class Contract:
     entity: str | None = None
     """The entity of `entities.yaml` that it feeds; None for a dataset that only stands in raw."""
     mapping: tuple[tuple[str, str], ...] = ()
-    """(entity column, SQL over the raw columns) pairs: a column name, a quoted constant, `_line` or `_file_id`."""
+    """(entity column, SQL over the raw columns) pairs: a column name, a constant, `null`, `_line` or `_file`."""
     business_date: str | None = None
     """The column that says which day a row is about."""
     known_at: KnownAt = KnownAt()

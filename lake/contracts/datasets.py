@@ -1,0 +1,228 @@
+"""What a whole document means: `Document` -> `Contract`, with every rule that one contract has by itself.
+
+Here: the file's location, write mode, known_at. Not here: columns (`columns.py`), checks (`checks.py`), the mapping to an entity
+(`entities.py`), what needs the other contracts (`linting.py`).
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from lake.contracts import values
+from lake.contracts.checks import check_day, read_checks
+from lake.contracts.columns import read_column
+from lake.contracts.document import Document, Node
+from lake.contracts.entities import read_mapping
+from lake.contracts.model import Column, Contract, KnownAt, Location
+from lake.contracts.standard import API_VERSION, suggest
+
+DOMAINS = ("erp", "logistics", "spreadsheets")
+
+
+def _as_is(node: Node) -> Node:
+    return node
+
+
+SERVER: dict[str, dict[str, values.Parser]] = {
+    "csv": {
+        "delimiter": values.character,
+        "encoding": values.encoding,
+        "quote": values.character,
+        "final_newline": values.one_of("required", "optional"),
+        "header_row": values.whole(1),
+    },
+    "xlsx": {
+        "sheet": values.text,
+        "header_row": values.whole(1),
+        "header_rows": values.whole(1),
+        "totals_label": values.text,
+    },
+}
+"""Custom properties of the server, by format; each is a field of `Location`."""
+
+DATASET: dict[str, values.Parser] = {
+    "entity": values.text,
+    "write_mode": values.one_of("append", "upsert", "replace"),
+    "duplicates": values.one_of("keep", "drop"),
+    "business_date": values.text,
+    "known_at": _as_is,
+    "constants": _as_is,
+    "optional": values.flag,
+}
+"""Custom properties of the schema object."""
+
+
+def read_contract(document: Document, variables: Mapping[str, str]) -> Contract | None:
+    """Return the contract that a document of right form describes; problems are noted in the document.
+
+    `variables` are the names that paths may use. None if there is not exactly one dataset in it.
+    """
+    root = document.root
+    _check_head(root)
+    location = _location(root, variables)
+    schemas = list(root.items("schema"))
+    if len(schemas) != 1:
+        document.reject(("schema",), f"{len(schemas)} datasets are described: write one per file")
+        return None
+    return _contract(root, schemas[0], location)
+
+
+def _contract(root: Node, schema: Node, location: Location | None) -> Contract:
+    name = schema.child("name")
+    assert name is not None
+    custom = values.custom_properties(schema, DATASET)
+    properties = list(schema.items("properties"))
+    columns = {node.value["name"]: column for node in properties if (column := read_column(node))}
+    _check_schema(schema, properties)
+    entity, mapping = read_mapping(schema, custom.get("entity"), columns, custom.get("constants"))
+    if custom.get("write_mode") == "upsert" and not any(node.value.get("primaryKey") for node in properties):
+        _custom(schema, "write_mode").reject(
+            "upsert needs a key: mark the key columns with `primaryKey: true`"
+        )
+    if "business_date" in custom:
+        check_day(_custom(schema, "business_date"), custom["business_date"], schema, columns)
+    purpose = (root.value.get("description") or {}).get("purpose", "")
+    return Contract(
+        dataset=values.sql_name(name),
+        path=root.document.path,
+        version=root.value["version"],
+        title=root.value.get("name", name.value),
+        description=" ".join(part for part in (purpose, schema.value.get("description", "")) if part),
+        owner=_owner(root),
+        domain=root.value.get("domain", ""),
+        location=location or Location(path="", format="csv"),
+        columns=tuple(columns.values()),
+        write_mode=custom.get("write_mode", "append"),
+        duplicates=custom.get("duplicates", "keep"),
+        entity=entity,
+        mapping=mapping,
+        business_date=custom.get("business_date"),
+        known_at=_known_at(custom["known_at"], schema, columns) if "known_at" in custom else KnownAt(),
+        checks=read_checks(schema, columns, custom.get("business_date")),
+        optional=custom.get("optional", False),
+    )
+
+
+def _custom(schema: Node, name: str) -> Node:
+    """Return the value of a custom property known to be there."""
+    item = next(item for item in schema.items("customProperties") if item.value["property"] == name)
+    return item.child("value") or item
+
+
+def _check_head(root: Node) -> None:
+    """Judge what stands above servers and schema."""
+    version, api, status, domain = (root.child(key) for key in ("version", "apiVersion", "status", "domain"))
+    assert version and api and status
+    if api.value != API_VERSION:
+        api.reject(f"is {api.value} and has to be {API_VERSION}: this is what is read here")
+    if not re.fullmatch(r"\d+\.\d+\.\d+", version.value):
+        version.reject(f"{version.value!r} is no version: write three numbers, e.g. 1.0.0")
+    if status.value != "active":
+        status.reject(
+            f"is {status.value!r}, but every contract in this folder is in force: write active or move it"
+        )
+    if domain is None or domain.value not in DOMAINS:
+        (domain or root).reject(
+            f"domain has to be one of {', '.join(DOMAINS)}: the kind of system it comes from"
+        )
+    if not _owner(root):
+        (root.child("team") or root).reject("the owner is missing: add `team: {name: ...}`")
+    if sla := root.child("slaProperties"):
+        sla.reject("service levels are not enforced: write a check of kind freshness_days in `quality`")
+    values.custom_properties(root, {}, dict.fromkeys(DATASET, "put it below `schema`"))
+
+
+def _owner(root: Node) -> str:
+    team = root.value.get("team")
+    return str(team.get("name", "")).strip() if isinstance(team, dict) else ""
+
+
+def _location(root: Node, variables: Mapping[str, str]) -> Location | None:
+    """Return where the files lie, from the one server."""
+    servers = list(root.items("servers"))
+    if len(servers) != 1:
+        root.document.reject(
+            ("servers",), f"{len(servers)} servers are described: write one, where the files lie"
+        )
+        return None
+    server = servers[0]
+    kind, path, file_format = server.child("type"), server.child("path"), server.child("format")
+    if kind is None or kind.value != "local" or path is None or file_format is None:
+        (kind or server).reject("only files are read: write `type: local` with path and format")
+        return None
+    if file_format.value not in SERVER:
+        file_format.reject(f"is {file_format.value!r} and has to be one of {', '.join(SERVER)}")
+        return None
+    known = SERVER[file_format.value]
+    others = {
+        name: f"it is for {kind}" for kind, names in SERVER.items() for name in names if name not in known
+    }
+    found = values.custom_properties(server, known, others)
+    for key in ("delimiter", "encoding"):
+        if short := server.child(key):
+            if key not in known:
+                short.reject(f"{key} is for csv: remove it")
+            elif parsed := known[key](short):
+                found[key] = parsed
+    if found.get("delimiter", ",") == found.get("quote", '"'):
+        server.reject("delimiter and quote are the same character: correct one")
+    _check_path(path, file_format.value, variables)
+    return Location(path=path.value, format=file_format.value, **found)
+
+
+def _check_path(node: Node, file_format: str, variables: Mapping[str, str]) -> None:
+    path = str(node.value)
+    unknown = [name for name in re.findall(r"\$\{([^}]*)\}", path) if name not in variables]
+    if unknown:
+        node.reject(f"${{{unknown[0]}}} stands for nothing: {suggest(unknown[0], variables)}")
+    elif not path.startswith(("/", "${")):
+        node.reject("is relative to nowhere: begin with ${INBOX}/, ${COMPANY}/ or ${STOCKLAKE_DATA}/")
+    elif path.endswith("/"):
+        node.reject("is a folder: name the files, e.g. with /*.csv at the end")
+    elif (file_format == "xlsx") != path.endswith((".xlsx", ".xlsm")) and not path.endswith("*"):
+        node.reject(f"does not name {file_format} files: correct it, or the format")
+
+
+def _check_schema(schema: Node, properties: list[Node]) -> None:
+    """Judge what stands in the schema object besides custom properties: names, and what is not enforced."""
+    if not properties:
+        schema.reject("no columns are described: add `properties`")
+    if relationships := schema.child("relationships"):
+        relationships.reject("references stand with their column: move them to its `relationships`")
+    _check_twice(properties, "name", [str(node.value["name"]) for node in properties])
+    headers = [str(node.value.get("physicalName") or node.value["name"]).strip() for node in properties]
+    _check_twice(properties, "header", headers)
+
+
+def _check_twice(properties: list[Node], what: str, words: list[str]) -> None:
+    """Judge that no two columns share a name or header."""
+    for node, word, index in zip(properties, words, range(len(words)), strict=True):
+        first = properties[words.index(word)]
+        same_name = first.value["name"] == node.value["name"]
+        if words.index(word) < index and same_name == (what == "name"):
+            line = node.document.line(first.keypath)
+            node.reject(
+                f"two columns have the {what} {word!r} (the other in line {line}): correct or remove one"
+            )
+
+
+def _known_at(node: Node, schema: Node, columns: Mapping[str, Column]) -> KnownAt:
+    if not isinstance(node.value, dict) or len({"column", "filename_pattern"} & set(node.value)) != 1:
+        node.reject("has to be {column: ...} or {filename_pattern: ...}, with or without delay_days")
+        return KnownAt()
+    parsers = {
+        "column": values.text,
+        "filename_pattern": values.filename_pattern,
+        "delay_days": values.whole(0),
+    }
+    found: dict[str, Any] = {}
+    for key, value in node.entries():
+        if key not in parsers:
+            value.reject(f"is no part of known_at: {suggest(key, parsers)}")
+        elif (parsed := parsers[key](value)) is not None:
+            found[key] = parsed
+    if "column" in found:
+        column = node.child("column")
+        assert column is not None
+        check_day(column, found["column"], schema, columns)
+    return KnownAt(**found)
