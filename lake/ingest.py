@@ -1,0 +1,171 @@
+"""Everything that has arrived for a company, into raw: datasets in the order of their references, bad files passed by."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from graphlib import CycleError, TopologicalSorter
+
+from lake import ledger, progress
+from lake.company import Company
+from lake.connection import Lake
+from lake.contracts.model import Contract
+from lake.errors import ContractError, FileRefused, InputError
+from lake.landing import LandedFile, land_each
+from lake.ledger import Delivery
+from lake.loading import Loader, check_contract, count_rules
+from lake.sources.files import find_files, location_glob
+
+
+@dataclass
+class IngestReport:
+    """What one ingest did: every file with its counts, and what a person has to correct."""
+
+    run_id: str
+    files: list[Delivery] = field(default_factory=list)
+    """Loaded, skipped and refused files, in the order in which they were met."""
+    errors: list[InputError] = field(default_factory=list)
+    """Input that is not a file: a dataset that has to be there and never arrived, or that waits for another."""
+
+    @property
+    def refused(self) -> list[Delivery]:
+        """Files that were refused whole; `reason` is the sentence that says why."""
+        return [one for one in self.files if one.status == "refused"]
+
+    @property
+    def problems(self) -> list[str]:
+        """Every sentence that a person has to act on: refused files first."""
+        return [one.reason or "" for one in self.refused] + [str(error) for error in self.errors]
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether staging and onward may go on."""
+        return not self.problems
+
+    @property
+    def rules(self) -> dict[str, int]:
+        """Quarantined rows per rule, most first."""
+        return count_rules(self.files)
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """rows_read, loaded, quarantined, duplicate, unchanged, files_loaded, files_refused, files_skipped."""
+        counts = {name: sum(getattr(one, name) for one in self.files) for name in ledger.COUNTS}
+        status = [one.status for one in self.files]
+        return counts | {
+            "files_loaded": status.count("loaded"),
+            "files_refused": status.count("refused"),
+            "files_skipped": status.count("duplicate_delivery"),
+        }
+
+
+def ingest(
+    company: Company, contracts: Sequence[Contract], *, run_id: str, datasets: Sequence[str] | None = None
+) -> IngestReport:
+    """Land and load all that has arrived for `datasets` (default: all), and return what happened.
+
+    Files that cannot be used are in the report, not raised; the others load. `ContractError` is raised before
+    anything is written: references in a circle or to nothing, a path with an unknown variable, an upsert without key.
+    """
+    for contract in contracts:
+        check_contract(contract, contracts)
+    ordered = reference_order(contracts)
+    chosen = [contract for contract in ordered if datasets is None or contract.dataset in datasets]
+    lake = Lake.of(company)
+    work = _Ingest(company, IngestReport(run_id), _held(lake, contracts))
+    files = sum(len(find_files(company, contract)) for contract in chosen)
+    with progress.stage("raw", total=files) as stage, Loader(lake, run_id) as loader:
+        loader.on_rows = lambda rows: stage.advance(0, rows=rows)
+        for contract in chosen:
+            for delivery in work.load(contract, loader):
+                work.report.files.append(delivery)
+                stage.advance(note=delivery.file_name)
+            work.settle(contract)
+    return work.report
+
+
+def reference_order(contracts: Sequence[Contract]) -> list[Contract]:
+    """Return contracts so that each comes after those it refers to; otherwise the order given is kept."""
+    by_name = {contract.dataset: contract for contract in contracts}
+    sorter: TopologicalSorter[str] = TopologicalSorter()
+    for contract in contracts:
+        sorter.add(contract.dataset, *sorted(_referred(contract)))
+    try:
+        return [by_name[name] for name in sorter.static_order()]
+    except CycleError as error:
+        circle = " -> ".join(error.args[1])
+        raise ContractError(
+            f"The contracts refer to each other in a circle ({circle}): remove one of these relationships."
+        ) from error
+
+
+def _referred(contract: Contract) -> set[str]:
+    """Return the other datasets that a contract refers to."""
+    named = {column.references.partition(".")[0] for column in contract.columns if column.references}
+    return named - {contract.dataset}
+
+
+def _held(lake: Lake, contracts: Sequence[Contract]) -> dict[str, ledger.Held]:
+    with lake.read() as connection:
+        return {contract.dataset: ledger.held(connection, contract.dataset) for contract in contracts}
+
+
+@dataclass
+class _Ingest:
+    """One ingest: what the lake held when it began decides which files need no look."""
+
+    company: Company
+    report: IngestReport
+    held: dict[str, ledger.Held]
+    absent: set[str] = field(default_factory=set)
+    """Optional datasets without any file: what refers to them is not checked and does not wait."""
+
+    def load(self, contract: Contract, loader: Loader) -> Iterator[Delivery]:
+        """Land and load one dataset, file by file."""
+        arrived = list(land_each(self.company, contract))
+        if not arrived and not self._holds_rows(contract.dataset):
+            self._tell_absence(contract)
+        missing = sorted(name for name in _referred(contract) - self.absent if not self._holds_rows(name))
+        waiting = 0
+        for name, outcome in arrived:
+            if isinstance(outcome, FileRefused):
+                yield loader.refuse(Delivery(contract.dataset, name, None, None, reason=str(outcome)))
+            elif self._lies_there_still(contract.dataset, outcome):
+                yield Delivery(
+                    contract.dataset, name, outcome.sha256, outcome.size_bytes, "duplicate_delivery"
+                )
+            elif missing:
+                waiting += 1
+            else:
+                yield loader.load(contract, outcome)
+        if waiting:
+            self.report.errors.append(
+                InputError(
+                    f"{waiting} file(s) of {contract.dataset} wait, because {', '.join(missing)}, which they refer to,"
+                    " holds no rows yet: deliver that first (or correct it), and run again."
+                )
+            )
+
+    def settle(self, contract: Contract) -> None:
+        """Note whether the dataset holds rows now."""
+        loaded = [one for one in self.report.files if one.dataset == contract.dataset and one.loaded]
+        if loaded:
+            self.held[contract.dataset] = replace(
+                self.held[contract.dataset], newest=loaded[-1].content_sha256
+            )
+
+    def _holds_rows(self, dataset: str) -> bool:
+        return self.held[dataset].newest is not None
+
+    def _lies_there_still(self, dataset: str, landed: LandedFile) -> bool:
+        """Whether a file is the one that was loaded under this name; then no transaction has to be opened for it."""
+        return self.held[dataset].by_name.get(landed.name) == landed.sha256
+
+    def _tell_absence(self, contract: Contract) -> None:
+        if contract.optional:
+            self.absent.add(contract.dataset)
+            return
+        self.report.errors.append(
+            InputError(
+                f"No file of {contract.dataset} has ever arrived: put it at"
+                f" {location_glob(self.company, contract)}, or mark the contract {contract.path.name} as optional."
+            )
+        )

@@ -1,0 +1,109 @@
+"""Originals: every delivered file, kept unchanged under the hash of its content. Nothing is read or judged here."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lake.company import Company
+from lake.contracts.model import Contract
+from lake.errors import FileRefused
+from lake.sources.files import find_files
+
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class LandedFile:
+    """One delivery as it stands in landing."""
+
+    dataset: str
+    name: str
+    """File name as delivered; below a folder with a wildcard, the path from there."""
+    path: Path
+    sha256: str
+    size_bytes: int
+
+
+def land(company: Company, contract: Contract) -> list[LandedFile]:
+    """Copy what has arrived for a dataset into landing and return all of it, old and new, sorted by name.
+
+    Raises `ContractError` for an unknown variable in the contract's path, `FileRefused` for a file that cannot be
+    read; `land_each` goes on past such a file.
+    """
+    landed = []
+    for _, outcome in land_each(company, contract):
+        if isinstance(outcome, FileRefused):
+            raise outcome
+        landed.append(outcome)
+    return landed
+
+
+def land_each(company: Company, contract: Contract) -> Iterator[tuple[str, LandedFile | FileRefused]]:
+    """Yield (name, landed file, or why it was refused) for every file of a dataset, sorted by name.
+
+    Every file is hashed on every call: a size and a time of change that stayed the same do not prove the same
+    content (copies keep times, and a file system's clock is coarse), and hashing costs about 1 s per GB.
+    """
+    for name, path in find_files(company, contract):
+        try:
+            yield name, _land_file(company.landing, contract.dataset, name, path)
+        except FileRefused as refusal:
+            yield name, refusal
+
+
+def _land_file(landing: Path, dataset: str, name: str, path: Path) -> LandedFile:
+    try:
+        sha256, size = _copy(path, None)
+        target = landing / sha256[:2] / sha256
+        if not target.exists():
+            sha256, size, target = _store(path, landing)
+    except OSError as error:
+        raise FileRefused(
+            f"{name} cannot be read or kept ({error.strerror}: {error.filename or path}): correct its permissions, or"
+            " make room, and run again."
+        ) from error
+    return LandedFile(dataset, name, target, sha256, size)
+
+
+def _store(path: Path, landing: Path) -> tuple[str, int, Path]:
+    """Copy to a temporary file, then rename it to its hash: a reader sees all of it or nothing."""
+    landing.mkdir(parents=True, exist_ok=True)
+    landing.chmod(0o700)
+    descriptor, temporary = tempfile.mkstemp(dir=landing, prefix=".arriving-")
+    try:
+        with os.fdopen(descriptor, "wb") as copy:
+            # The copy's own hash counts: the file may have changed since it was hashed.
+            sha256, size = _copy(path, copy.write)
+            copy.flush()
+            os.fchmod(descriptor, 0o400)
+            os.fsync(descriptor)
+        target = landing / sha256[:2] / sha256
+        target.parent.mkdir(exist_ok=True, mode=0o700)
+        Path(temporary).replace(target)
+        _sync_folder(target.parent)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+    return sha256, size, target
+
+
+def _copy(path: Path, write: Callable[[bytes], object] | None) -> tuple[str, int]:
+    """Read a file once; return its hash and size."""
+    digest, size = hashlib.sha256(), 0
+    with path.open("rb") as source:
+        while chunk := source.read(_CHUNK_BYTES):
+            digest.update(chunk)
+            size += len(chunk)
+            if write:
+                write(chunk)
+    return digest.hexdigest(), size
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

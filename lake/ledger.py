@@ -1,0 +1,186 @@
+"""The ledger: one row per delivery and what became of it, the quarantined rows, and the guard against loading twice.
+
+Here are the tables of `meta` that loading writes, and the questions about them. Who loads is `loading.py`.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal
+
+import duckdb
+import polars as pl
+
+from lake.connection import Lake, table_exists
+
+Status = Literal["loaded", "duplicate_delivery", "refused"]
+COUNTS = ("rows_read", "loaded", "quarantined", "duplicate", "unchanged")
+QUARANTINE_SCHEMA = {
+    "quarantine_id": pl.String,
+    "delivery_id": pl.String,
+    "dataset": pl.String,
+    "file_name": pl.String,
+    "sheet": pl.String,
+    "line": pl.Int64,
+    "raw_text": pl.String,
+    "rules": pl.List(pl.String),
+    "columns": pl.List(pl.String),
+    "messages": pl.List(pl.String),
+}
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS lake.meta.delivery (
+    delivery_id VARCHAR, run_id VARCHAR, dataset VARCHAR, file_name VARCHAR, content_sha256 VARCHAR,
+    size_bytes BIGINT, status VARCHAR, rows_read BIGINT, loaded BIGINT, quarantined BIGINT, duplicate BIGINT,
+    unchanged BIGINT, reason VARCHAR, loaded_at TIMESTAMP
+);
+CREATE TABLE IF NOT EXISTS lake.meta.quarantine (
+    quarantine_id VARCHAR, delivery_id VARCHAR, dataset VARCHAR, file_name VARCHAR, sheet VARCHAR, line BIGINT,
+    raw_text VARCHAR, rules VARCHAR[], columns VARCHAR[], messages VARCHAR[], quarantined_at TIMESTAMP
+);
+CREATE TABLE IF NOT EXISTS lake.meta.guard (name VARCHAR, n BIGINT);
+"""
+
+
+@dataclass
+class Delivery:
+    """One delivery and its counts: rows_read = loaded + quarantined + duplicate + unchanged, or it is refused."""
+
+    dataset: str
+    file_name: str
+    content_sha256: str | None
+    size_bytes: int | None
+    status: Status = "loaded"
+    delivery_id: str = ""
+    rows_read: int = 0
+    loaded: int = 0
+    quarantined: int = 0
+    duplicate: int = 0
+    unchanged: int = 0
+    reason: str | None = None
+    """Why it was refused, or which delivery it repeats."""
+    rules: dict[str, int] = field(default_factory=dict)
+    """Quarantined rows per rule; a row with two reasons counts in both."""
+
+    @property
+    def is_balanced(self) -> bool:
+        """Whether every row that was read is accounted for, once."""
+        return self.rows_read == self.loaded + self.quarantined + self.duplicate + self.unchanged
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a dataset has loaded so far, as far as it decides whether a delivery is a duplicate."""
+
+    by_name: dict[str, str]
+    """File name -> content last loaded under that name."""
+    contents: dict[str, str]
+    """Content loaded -> the file name of its newest load."""
+    newest: str | None
+    """Content loaded last."""
+    attempts: Mapping[str, int]
+    """Content -> number of ledger rows it has, whatever their status."""
+    noted: frozenset[tuple[str, str | None]]
+    """(file name, content) whose newest ledger row says duplicate_delivery: it needs no second note."""
+
+
+def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the ledger, quarantine and guard tables where they are missing."""
+    if table_exists(connection, "meta", "guard"):
+        return
+    connection.execute(_TABLES)
+    connection.execute("INSERT INTO lake.meta.guard VALUES ('loading', 0)")
+
+
+def touch_guard(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make any two loading transactions that overlap conflict, even if a writer forgets the lock."""
+    connection.execute("UPDATE lake.meta.guard SET n = n + 1 WHERE name = 'loading'")
+
+
+def held(connection: duckdb.DuckDBPyConnection, dataset: str, unwritten: Iterable[Delivery] = ()) -> Held:
+    """Read what a dataset holds; `unwritten` deliveries of the open transaction come after those in the ledger."""
+    rows: list[tuple[str, str | None, str]] = []
+    if table_exists(connection, "meta", "delivery"):
+        rows = connection.execute(
+            "SELECT file_name, content_sha256, status FROM lake.meta.delivery WHERE dataset = ? ORDER BY loaded_at",
+            [dataset],
+        ).fetchall()
+    rows += [(one.file_name, one.content_sha256, one.status) for one in unwritten if one.dataset == dataset]
+    loaded = [(name, content) for name, content, status in rows if status == "loaded" and content]
+    newest_status = {(name, content): status for name, content, status in rows}
+    return Held(
+        by_name=dict(loaded),
+        contents={content: name for name, content in loaded},
+        newest=loaded[-1][1] if loaded else None,
+        attempts=Counter(content or "" for _, content, _ in rows),
+        noted=frozenset(key for key, status in newest_status.items() if status == "duplicate_delivery"),
+    )
+
+
+def write_deliveries(
+    connection: duckdb.DuckDBPyConnection, run_id: str, deliveries: Iterable[Delivery]
+) -> None:
+    """Append to the ledger, in order: no two rows share `loaded_at`."""
+    row = connection.execute("SELECT max(loaded_at) FROM lake.meta.delivery").fetchone()
+    newest = row[0] if row and row[0] else datetime.min
+    # The clock may have been set back; the ledger's order must not turn with it.
+    start = max(datetime.now(UTC).replace(tzinfo=None), newest)
+    rows = [
+        (
+            one.delivery_id,
+            run_id,
+            one.dataset,
+            one.file_name,
+            one.content_sha256,
+            one.size_bytes,
+            one.status,
+            *(getattr(one, name) for name in COUNTS),
+            one.reason,
+            number,
+        )
+        for number, one in enumerate(deliveries, start=1)
+    ]
+    if rows:
+        places = ", ".join(["?"] * 13)
+        connection.executemany(
+            f"INSERT INTO lake.meta.delivery VALUES ({places}, ?::TIMESTAMP + to_microseconds(?))",
+            [(*row[:-1], start, row[-1]) for row in rows],
+        )
+
+
+def write_quarantine(connection: duckdb.DuckDBPyConnection, refused: pl.DataFrame) -> None:
+    """Append refused rows (`QUARANTINE_SCHEMA`)."""
+    if refused.height:
+        connection.register("refused_rows", refused.select(*QUARANTINE_SCHEMA).to_arrow())
+        connection.execute(
+            "INSERT INTO lake.meta.quarantine SELECT *, now()::TIMESTAMP AS quarantined_at FROM refused_rows"
+        )
+        connection.unregister("refused_rows")
+
+
+def totals(lake: Lake, run_id: str | None = None) -> dict[str, int]:
+    """Return rows_read, loaded, quarantined, duplicate, unchanged and files_refused, of all time or of one run.
+
+    A file that is refused again on every run counts once in the totals of all time, and not at all once it loaded.
+    """
+    empty = dict.fromkeys((*COUNTS, "files_refused"), 0)
+    if not lake.exists:
+        return empty
+    sums = ", ".join(f"coalesce(sum({name}) FILTER (status = 'loaded'), 0)" for name in COUNTS)
+    with lake.read() as connection:
+        if not table_exists(connection, "meta", "delivery"):
+            return empty
+        row = connection.execute(
+            f"""
+            WITH delivery AS (FROM lake.meta.delivery WHERE $run_id IS NULL OR run_id = $run_id),
+            newest AS (
+                SELECT dataset, file_name, content_sha256, arg_max(status, loaded_at) AS status
+                FROM delivery GROUP BY ALL
+            )
+            SELECT {sums}, (SELECT count(*) FROM newest WHERE status = 'refused') FROM delivery
+            """,
+            {"run_id": run_id},
+        ).fetchone()
+    assert row is not None
+    return {name: int(value) for name, value in zip(empty, row, strict=True)}

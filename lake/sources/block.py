@@ -1,0 +1,44 @@
+"""What a source hands on: a block of text rows with their place in the file, and rows it could not take apart."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a row is refused: the rule, the column it is about (None: the row as a whole), and a sentence."""
+
+    rule: str
+    column: str | None
+    message: str
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A row that never became fields: where it stands, whole, with every reason."""
+
+    line: int
+    raw_text: str
+    reasons: tuple[Reason, ...]
+
+
+@dataclass
+class Block:
+    """Some thousand rows as text: one String column per contract column, null where the field is empty."""
+
+    text: pl.DataFrame
+    lines: pl.Series
+    """Int64: the physical line or row on which each row starts, 1-based."""
+    raw_text: Callable[[Sequence[int]], list[str]]
+    """The rows at these positions of `text`, as they were delivered."""
+    refused: list[Refused] = field(default_factory=list)
+    marks: list[tuple[int, Reason]] = field(default_factory=list)
+    """(position in `text`, reason) that the source found in rows that do have their fields."""
+    sheet: str | None = None
+
+    @property
+    def rows(self) -> int:
+        """Rows read: those with fields and those without."""
+        return self.text.height + len(self.refused)
