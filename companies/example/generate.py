@@ -108,12 +108,27 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--stores", type=int, default=12)
     parser.add_argument("--centres", type=int, default=3)
     parser.add_argument("--suppliers", type=int, default=20)
-    parser.add_argument("--days", type=int, default=546, help="546 days end whole months: 18 files of each kind")
-    parser.add_argument("--sales-lines", type=int, default=1_000_000, help="demand lines; about 95 %% become sales")
-    parser.add_argument("--dirt", type=float, default=1.0, help="factor on the rates of README.md; 0: clean files")
+    parser.add_argument(
+        "--days", type=int, default=546, help="546 days end whole months: 18 files of each kind"
+    )
+    parser.add_argument(
+        "--sales-lines", type=int, default=1_000_000, help="demand lines; about 95 %% become sales"
+    )
+    parser.add_argument(
+        "--dirt", type=float, default=1.0, help="factor on the rates of README.md; 0: clean files"
+    )
     parser.add_argument("--end-date", type=date.fromisoformat, default=date(2026, 6, 30))
     arguments = parser.parse_args()
-    smallest = {"items": 1, "stores": 1, "centres": 1, "suppliers": 1, "days": 2, "sales_lines": 1, "dirt": 0, "seed": 0}
+    smallest = {
+        "items": 1,
+        "stores": 1,
+        "centres": 1,
+        "suppliers": 1,
+        "days": 2,
+        "sales_lines": 1,
+        "dirt": 0,
+        "seed": 0,
+    }
     for name, least in smallest.items():
         if getattr(arguments, name) < least:
             parser.error(f"--{name.replace('_', '-')} must be at least {least}")

@@ -39,7 +39,7 @@ def make_demand(world: World) -> Demand:
     rate = _lines_per_day(world, random, prices, discounts)
     cells = rate.shape
     erratic = world.item_class == 1
-    rate[:, :, erratic] *= random.gamma(0.8, 1 / 0.8, (cells[0], cells[1], int(erratic.sum())))
+    rate[:, :, erratic] *= random.gamma(4, 1 / 4, (cells[0], cells[1], int(erratic.sum())))
     counts = random.poisson(rate)
     cell = np.repeat(np.arange(counts.size), counts.ravel())
     line_units = _units(world.item_class[cell % cells[2]], random)
@@ -61,7 +61,7 @@ def _units(classes: np.ndarray, random: np.random.Generator) -> np.ndarray:
     for index, draw in enumerate(
         (
             lambda n: random.poisson(0.35, n),
-            lambda n: random.geometric(0.45, n) - 1,
+            lambda n: np.minimum(np.floor(np.exp(random.normal(0.5, 1.1, n))), 40).astype(np.int64),
             lambda n: (random.random(n) < 0.2).astype(np.int64),
             lambda n: np.minimum(np.floor(np.exp(random.normal(1.0, 1.0, n))), 60).astype(np.int64),
         )
@@ -71,14 +71,16 @@ def _units(classes: np.ndarray, random: np.random.Generator) -> np.ndarray:
     return units
 
 
-def _lines_per_day(world: World, random: np.random.Generator, prices: np.ndarray, discounts: np.ndarray) -> np.ndarray:
+def _lines_per_day(
+    world: World, random: np.random.Generator, prices: np.ndarray, discounts: np.ndarray
+) -> np.ndarray:
     """Return expected lines, [day, store, item]: class, store, season, trend, price, promotion, life of the item."""
     sizes = world.sizes
     days = np.arange(sizes.days)
     dates = [sizes.start + timedelta(days=int(d)) for d in days]
-    base = np.array(CLASS_LINES)[world.item_class] * np.exp(random.normal(0, 0.25, sizes.items))
-    store = np.exp(random.normal(0, 0.25, sizes.stores))
-    taste = np.exp(random.normal(0, 0.2, (sizes.stores, sizes.items)))
+    base = np.array(CLASS_LINES)[world.item_class] * np.exp(random.normal(0, 0.15, sizes.items))
+    store = np.exp(random.normal(0, 0.15, sizes.stores))
+    taste = np.exp(random.normal(0, 0.15, (sizes.stores, sizes.items)))
     day_of_year = np.array([d.timetuple().tm_yday for d in dates])
     amplitude = np.array([YEARLY[c][0] for c in world.category])
     peak = np.array([YEARLY[c][1] for c in world.category])

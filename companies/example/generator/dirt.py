@@ -35,7 +35,7 @@ def _one_of(*texts: str) -> Callable[[str, int], str]:
 
 
 def _unknown(prefix: str, first: int) -> Callable[[str, int], str]:
-    return lambda _, n: f"{prefix}{first + n % 800}"
+    return lambda _, n: f"{prefix}{first + n % 90}"
 
 
 def _item_unknown(_: str, n: int) -> str:
@@ -63,7 +63,7 @@ SPOILS: dict[str, tuple[Spoil, ...]] = {
     "purchase_order_line": (
         Spoil("text_in_quantity", 0.001, "type", "Order Qty", lambda text, _: text + " ea"),
         Spoil("impossible_date", 0.0005, "type", "Delivery Date", lambda text, _: "31.02" + text[5:]),
-        Spoil("unknown_supplier", 0.0005, "references", "Vendor", _unknown("SUP-", 101 + 98)),
+        Spoil("unknown_supplier", 0.0005, "references", "Vendor", _unknown("SUP-", 901)),
     ),
     "goods_receipt": (
         Spoil("unknown_order", 0.001, "references", "PO Number", _unknown("PO09", 99_001)),
@@ -88,6 +88,9 @@ RESENT = ("sales_order_line", "inventory_snapshot", "shipment_event")
 """Datasets of which one month's file is delivered a second time under another name."""
 
 
+_SNAPSHOTS = "erp/inventory_snapshot_*"
+
+
 class Dirt:
     """Spoils exports one after the other and remembers what it did."""
 
@@ -101,11 +104,18 @@ class Dirt:
         self._files: list[tuple[str, str, str, str, str]] = []
         self.missing = (-1, -1, -1)
         if self._factor > 0 and sizes.days >= 20:
-            self.missing = (int(sizes.days * 0.6) - 1, int(sizes.days * 0.8) - 1, sizes.centres + sizes.stores // 2)
-            for day, location in ((self.missing[0], ""), (self.missing[1], world.location_id[self.missing[2]])):
-                month = sizes.day(day).isoformat()[:7]
-                name = f"erp/inventory_snapshot_{month}"
-                self._files.append((name, "missing_day", "warned", sizes.day(day).isoformat(), location))
+            self.missing = (
+                int(sizes.days * 0.6) - 1,
+                int(sizes.days * 0.8) - 1,
+                sizes.centres + sizes.stores // 2,
+            )
+            for day, location in (
+                (self.missing[0], ""),
+                (self.missing[1], world.location_id[self.missing[2]]),
+            ):
+                self._files.append(
+                    (_SNAPSHOTS, "missing_day", "warned", sizes.day(day).isoformat(), location)
+                )
 
     def spoil(self, export: Export) -> Export:
         """Return the export as it is delivered; every row that is not as it should be is recorded."""
@@ -146,7 +156,9 @@ class Dirt:
         rows = pl.concat(self._rows)
         pairs = list(zip(rows["dataset"], rows["kind"], strict=True))
         return rows.with_columns(
-            pl.Series("expected_outcome", [outcomes.get(kind, "quarantined") for _, kind in pairs], dtype=pl.String),
+            pl.Series(
+                "expected_outcome", [outcomes.get(kind, "quarantined") for _, kind in pairs], dtype=pl.String
+            ),
             pl.Series("expected_rule", [rules.get(pair, "") for pair in pairs], dtype=pl.String),
         )
 
@@ -163,8 +175,12 @@ class Dirt:
         for dataset, kind, rate in table:
             count = self._clean_rows.get(dataset, 0)
             rows.append((dataset, kind, rate, count, _due(rate * self._factor, count)))
-        rows.append(("sales_order_line", "late_correction", CORRECTION_SHARE, None, None))
-        return pl.DataFrame(rows, schema=["dataset", "kind", "rate", "clean_rows", "seeded_rows"], orient="row")
+        wrong = self.bad_rows().filter(pl.col("kind") == "late_correction").height
+        lines = self._clean_rows.get("sales_order_line", 0) - wrong  # each has two versions
+        rows.append(("sales_order_line", "late_correction", CORRECTION_SHARE, lines, wrong))
+        return pl.DataFrame(
+            rows, schema=["dataset", "kind", "rate", "clean_rows", "seeded_rows"], orient="row"
+        )
 
     def _spoiled(self, dataset: str, frame: pl.DataFrame, spoil: Spoil) -> pl.DataFrame:
         chosen = self._choose(dataset, frame, spoil.rate)
@@ -172,7 +188,8 @@ class Dirt:
         old = rows[spoil.column].to_list()
         if spoil.swap_with:
             rows = rows.with_columns(
-                pl.Series(spoil.column, rows[spoil.swap_with]), pl.Series(spoil.swap_with, old, dtype=pl.String)
+                pl.Series(spoil.column, rows[spoil.swap_with]),
+                pl.Series(spoil.swap_with, old, dtype=pl.String),
             )
         else:
             draws = self._random.integers(0, 1_000_000, len(old))

@@ -9,7 +9,9 @@ from generator.texts import Days, decimals, pick
 from generator.world import World
 from generator.writing import Dialect, Export
 
-OLD_ERP = Dialect(delimiter=";", encoding="latin-1", line_end="\r\n", quoted=("Description",), date_format="%d.%m.%Y")
+OLD_ERP = Dialect(
+    delimiter=";", encoding="latin-1", line_end="\r\n", quoted=("Description",), date_format="%d.%m.%Y"
+)
 TERMS = Dialect(delimiter=";")
 PRICE_LIST = Dialect(delimiter="|")
 PLACES = Dialect(quoted=("location", "name", "type", "region", "replenished_from"))
@@ -130,7 +132,9 @@ def _promotions(world: World) -> Export:
             "Ends": days(rows["ends"]),
             "Discount": decimals(rows["discount_bp"], 4),
             "Announced on": days(rows["announced"]),
-            "Remark": pl.Series([None if s < 0 else "this store only" for s in rows["store"]], dtype=pl.String),
+            "Remark": pl.Series(
+                [None if s < 0 else "this store only" for s in rows["store"]], dtype=pl.String
+            ),
         }
     )
     return Export("promotion", "spreadsheets/promotion_calendar.xlsx", frame, first_row=5)

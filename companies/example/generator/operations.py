@@ -13,7 +13,13 @@ from generator.writing import Dialect, Export
 PLAIN_MONTHS = 3  # older snapshots are delivered as .gz
 WAREHOUSE = Dialect(delimiter=";", date_format="%d.%m.%Y")
 PURCHASING = Dialect(delimiter=";", line_end="\r\n", date_format="%d.%m.%Y")
-CARRIERS = ("Lakes Road Freight", "Basin Haulage", "Piedmont Lines", "Transcontinental Rail", "Northern Air Cargo")
+CARRIERS = (
+    "Lakes Road Freight",
+    "Basin Haulage",
+    "Piedmont Lines",
+    "Transcontinental Rail",
+    "Northern Air Cargo",
+)
 
 
 def operations_exports(world: World, history: History, missing: tuple[int, int, int]) -> Iterator[Export]:
@@ -60,7 +66,16 @@ def inventory_exports(world: World, history: History, missing: tuple[int, int, i
 def order_lines(world: World, history: History) -> pl.DataFrame:
     """Return order, line, day, expected (days), supplier, centre, item, units, cents of each purchase order line."""
     parts = [
-        {"order": o, "day": d, "supplier": s, "centre": c, "expected": e, "line": n, "item": int(i), "units": int(u)}
+        {
+            "order": o,
+            "day": d,
+            "supplier": s,
+            "centre": c,
+            "expected": e,
+            "line": n,
+            "item": int(i),
+            "units": int(u),
+        }
         for o, d, s, c, items, units, e in history.order_log
         for n, (i, u) in enumerate(zip(items, units, strict=True), start=1)
     ]
@@ -81,7 +96,9 @@ def receipt_lines(world: World, history: History) -> pl.DataFrame:
     ]
     frame = pl.DataFrame(parts, schema=dict.fromkeys(("order", "day", "line", "units"), pl.Int64))
     frame = frame.sort("day", "order", "line")
-    about = order_lines(world, history).select("order", "line", "supplier", "centre", "item", pl.col("day").alias("ordered"))
+    about = order_lines(world, history).select(
+        "order", "line", "supplier", "centre", "item", pl.col("day").alias("ordered")
+    )
     frame = frame.join(about, on=["order", "line"], how="left", maintain_order="left")
     return frame.with_columns(pl.struct("day", "order").rle_id().cast(pl.Int64).alias("receipt") + 1)
 
@@ -90,28 +107,43 @@ def order_versions(world: World, history: History, orders: pl.DataFrame) -> pl.D
     """Return all versions of the lines known by the last day: opened, confirmed late or early, closed short."""
     random = world.sizes.random("confirmations")
     opened = orders.with_columns(pl.col("day").alias("changed"), pl.lit("open").alias("status"))
-    first = pl.DataFrame(
-        {"order": [r[0] for r in history.receipt_log], "arrival": [r[1] for r in history.receipt_log]},
-        schema={"order": pl.Int64, "arrival": pl.Int64},
-    ).group_by("order").agg(pl.col("arrival").min()).sort("order")
+    first = (
+        pl.DataFrame(
+            {"order": [r[0] for r in history.receipt_log], "arrival": [r[1] for r in history.receipt_log]},
+            schema={"order": pl.Int64, "arrival": pl.Int64},
+        )
+        .group_by("order")
+        .agg(pl.col("arrival").min())
+        .sort("order")
+    )
     noise = random.integers(-1, 2, first.height)
     confirms = random.random(first.height) < 0.35
-    promised = first.with_columns((pl.col("arrival") + pl.Series(noise)).alias("promised")).filter(pl.Series(confirms))
-    confirmed = orders.join(promised.select("order", "promised"), on="order", how="inner", maintain_order="left")
+    promised = first.with_columns((pl.col("arrival") + pl.Series(noise)).alias("promised")).filter(
+        pl.Series(confirms)
+    )
+    confirmed = orders.join(
+        promised.select("order", "promised"), on="order", how="inner", maintain_order="left"
+    )
     confirmed = confirmed.with_columns(
         pl.max_horizontal(pl.col("promised"), pl.col("day") + 1).alias("expected"),
         (pl.col("day") + 1).alias("changed"),
         pl.lit("confirmed").alias("status"),
     ).drop("promised")
     ends = pl.DataFrame(
-        [(o, int(n), d, int(u)) for o, d, lines, units in history.short_log for n, u in zip(lines, units, strict=True)],
+        [
+            (o, int(n), d, int(u))
+            for o, d, lines, units in history.short_log
+            for n, u in zip(lines, units, strict=True)
+        ],
         schema={"order": pl.Int64, "line": pl.Int64, "changed": pl.Int64, "ended": pl.Int64},
         orient="row",
     )
     closed = orders.join(ends, on=["order", "line"], how="inner", maintain_order="left")
     closed = closed.with_columns(pl.col("ended").alias("units"), pl.lit("closed_short").alias("status"))
     versions = pl.concat([opened, confirmed.select(opened.columns), closed.select(opened.columns)])
-    return versions.filter(pl.col("changed") < world.sizes.days).sort("changed", "order", "line", maintain_order=True)
+    return versions.filter(pl.col("changed") < world.sizes.days).sort(
+        "changed", "order", "line", maintain_order=True
+    )
 
 
 def _order_exports(world: World, versions: pl.DataFrame) -> Iterator[Export]:
@@ -206,7 +238,9 @@ def _shipment_exports(world: World, frame: pl.DataFrame) -> Iterator[Export]:
         frame.with_columns(pl.lit(name).alias("event"), day.alias("day"), second.alias("second"))
         for name, day, second in steps
     )
-    events = events.filter((pl.col("day") < world.sizes.days) & (pl.col("day") >= 0)).sort("day", "second", "shipment")
+    events = events.filter((pl.col("day") < world.sizes.days) & (pl.col("day") >= 0)).sort(
+        "day", "second", "shipment"
+    )
     for month, part in _by_month(world, events, "day"):
         after = part["second"] + 300 + part["shipment"] * 31 % 5_400
         order = codes("PO", part["order"] + 1, 7)

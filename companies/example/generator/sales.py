@@ -73,7 +73,9 @@ def with_corrections(world: World, lines: pl.DataFrame, dirt: float) -> pl.DataF
     random = world.sizes.random("corrections")
     lines = lines.with_columns(pl.col("day").alias("posted"), pl.lit(None, pl.String).alias(SEEDED))
     delay = random.integers(2, 16, lines.height)
-    can = np.flatnonzero((lines["quantity"] > 0).to_numpy() & (lines["day"].to_numpy() + delay < world.sizes.days))
+    can = np.flatnonzero(
+        (lines["quantity"] > 0).to_numpy() & (lines["day"].to_numpy() + delay < world.sizes.days)
+    )
     count = min(math.ceil(CORRECTION_SHARE * dirt * lines.height), len(can))
     chosen = np.zeros(lines.height, bool)
     chosen[random.choice(can, count, replace=False)] = True
@@ -81,7 +83,10 @@ def with_corrections(world: World, lines: pl.DataFrame, dirt: float) -> pl.DataF
     posted = pl.Series(delay)
     corrected = lines.with_columns((pl.col("day") + posted).alias("posted")).filter(pl.Series(chosen))
     first = lines.with_columns(
-        pl.when(pl.Series(chosen)).then(pl.col("quantity") + pl.Series(wrong_by)).otherwise("quantity").alias("quantity"),
+        pl.when(pl.Series(chosen))
+        .then(pl.col("quantity") + pl.Series(wrong_by))
+        .otherwise("quantity")
+        .alias("quantity"),
         pl.when(pl.Series(chosen)).then(pl.lit("late_correction")).otherwise(None).alias(SEEDED),
     )
     return pl.concat([first, corrected]).sort("posted", "order", "line", maintain_order=True)

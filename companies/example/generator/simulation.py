@@ -57,27 +57,39 @@ class _Company:
         sizes = world.sizes
         self.world, self.demand = world, demand
         self.random = sizes.random("simulation")
-        self.days, self.stores, self.items, self.centres = sizes.days, sizes.stores, sizes.items, sizes.centres
+        self.days, self.stores, self.items, self.centres = (
+            sizes.days,
+            sizes.stores,
+            sizes.items,
+            sizes.centres,
+        )
         self.locations = self.centres + self.stores
         self.member = world.centre_of_store[None] == np.arange(self.centres)[:, None]  # [centre, store]
         self.mean = np.maximum(demand.mean_units, 0.01)  # the planner's smoothed demand, [store, item]
         self.line_end = np.searchsorted(demand.cell, np.arange(self.days + 1) * self.stores * self.items)
+        self.size = np.array([2.0, 5.0, 2.0, 9.0])[world.item_class]  # variance over mean of demand, by class
         self.terms = _Terms(world)
         self.order_day = np.arange(sizes.suppliers) * 3 % 5  # weekday on which a supplier is ordered from
         self.on_order = np.zeros((self.centres, self.items), np.int64)
         self.due: dict[int, list] = {}  # arrival day -> receipts of purchase orders
         self.closing: dict[int, list] = {}  # day -> what suppliers will not deliver any more
         store_stock = self._store_levels()[1] * self._alive(0)
-        centre_cover = self.random.uniform(14, 45, (self.centres, self.items))
+        centre_cover = self.random.uniform(8, 35, (self.centres, self.items))
         centre_stock = np.ceil((self.member @ self.mean) * centre_cover) * self._alive(0)
         stock = np.vstack([centre_stock, np.ceil(store_stock)]).astype(np.int64)
         shape = (self.days, self.locations, self.items)
         blank = [np.zeros(shape, np.int32) for _ in range(7)]
-        self.h = History(stock.copy(), blank[0], np.zeros((self.days, self.stores, self.items), np.int32), *blank[1:])
+        self.h = History(
+            stock.copy(), blank[0], np.zeros((self.days, self.stores, self.items), np.int32), *blank[1:]
+        )
         self.stock = stock
-        self.pending = np.zeros((self.days + 40, self.locations, self.items), np.int32)  # transfers on their way
+        self.pending = np.zeros(
+            (self.days + 40, self.locations, self.items), np.int32
+        )  # transfers on their way
         self.late_returns = np.zeros((self.days + 40, self.stores, self.items), np.int32)
-        self.booking = np.zeros((self.locations, self.items), np.int64)  # count differences to book next morning
+        self.booking = np.zeros(
+            (self.locations, self.items), np.int64
+        )  # count differences to book next morning
 
     def run(self) -> History:
         """Live through all days."""
@@ -128,18 +140,22 @@ class _Company:
 
     def _count(self, day: int) -> None:
         month = self.world.sizes.day(day).month
-        items = np.flatnonzero((np.arange(self.items) % COUNT_SHARE == month % COUNT_SHARE) & self._alive(day))
+        items = np.flatnonzero(
+            (np.arange(self.items) % COUNT_SHARE == month % COUNT_SHARE) & self._alive(day)
+        )
         for location in range(self.locations):
             book = self.stock[location, items]
             differs = self.random.random(len(items)) < DIFFERENCE_SHARE
-            step = np.where(self.random.random(len(items)) < 0.8, -1, 1) * self.random.integers(1, 4, len(items))
+            step = np.where(self.random.random(len(items)) < 0.8, -1, 1) * self.random.integers(
+                1, 4, len(items)
+            )
             counted = np.maximum(book + differs * step, 0)
             self.h.count_log.append((day, location, items, book.copy(), counted))
             self.booking[location, items] = counted - book
 
     def _store_levels(self) -> tuple[np.ndarray, np.ndarray]:
         cover = self.mean * 4.5
-        low = np.ceil(cover + 1.7 * np.sqrt(cover * 2.2) + 0.3)
+        low = np.ceil(cover + 2.0 * np.sqrt(cover * self.size) + 0.3)
         return low, low + np.maximum(self.mean * 4, 1)
 
     def _order_from_centres(self, day: int) -> None:
@@ -185,11 +201,19 @@ class _Company:
             main = t["preferred"] | (self.random.random(len(t["item"])) < 0.06)
             items, lead = t["item"], t["lead_time_days"]
             alive = self._alive(day, 14)[items] & (self.world.introduced[items] <= day + lead + 10) & main
-            alive |= (self.world.introduced[items] > day) & (self.world.introduced[items] <= day + lead + 10) & main
+            alive |= (
+                (self.world.introduced[items] > day)
+                & (self.world.introduced[items] <= day + lead + 10)
+                & main
+            )
             for centre in range(self.centres):
                 m = mean[centre, items]
                 span = m * (lead + 7)
-                low = span + 1.5 * np.sqrt(span * 4) + 0.6 * high_at_stores[centre, items]
+                low = (
+                    span
+                    + 1.9 * np.sqrt(span * self.size[items] + (0.2 * lead * m) ** 2)
+                    + 0.6 * high_at_stores[centre, items]
+                )
                 high = low + np.maximum(m * 16, t["pack_units"] * 0.5)
                 want = np.where((position[centre, items] < low) & alive, high - position[centre, items], 0)
                 units = np.ceil(want / t["pack_units"]).astype(np.int64) * t["pack_units"]
@@ -199,7 +223,9 @@ class _Company:
                     self._place(day, supplier, centre, items[chosen], units[chosen], int(lead[chosen].max()))
                     position[centre, items[chosen]] += units[chosen]
 
-    def _place(self, day: int, supplier: int, centre: int, items: np.ndarray, units: np.ndarray, stated: int) -> None:
+    def _place(
+        self, day: int, supplier: int, centre: int, items: np.ndarray, units: np.ndarray, stated: int
+    ) -> None:
         """Place a purchase order and draw, unseen by the planner, when and in which parts it will come."""
         h, r, world = self.h, self.random, self.world
         order = len(h.order_log)
@@ -226,7 +252,9 @@ class _Company:
     def _working_day(self, day: int) -> int:
         return day + 1 if self.world.sizes.day(day).weekday() == 6 else day
 
-    def _expect(self, day: int, order: int, centre: int, lines: np.ndarray, items: np.ndarray, units: np.ndarray) -> None:
+    def _expect(
+        self, day: int, order: int, centre: int, lines: np.ndarray, items: np.ndarray, units: np.ndarray
+    ) -> None:
         some = units > 0
         if day >= self.days:
             self.h.receipt_log.append((order, day, lines[some], units[some]))

@@ -1,6 +1,7 @@
 """Columns of texts from columns of numbers: dates, money and codes as the exports spell them."""
 
 from datetime import date, timedelta
+from functools import cache
 
 import numpy as np
 import polars as pl
@@ -37,9 +38,12 @@ def codes(prefix: str, numbers: np.ndarray | pl.Series, width: int) -> pl.Series
 
 def clock(seconds: np.ndarray | pl.Series) -> pl.Series:
     """Return seconds of a day as 'HH:MM:SS'."""
-    value = np.asarray(seconds)
-    texts = pl.Series([f"{s // 3600:02d}:{s // 60 % 60:02d}:{s % 60:02d}" for s in range(86_400)])
-    return texts.gather(value)
+    return _clock_texts().gather(np.asarray(seconds))
+
+
+@cache
+def _clock_texts() -> pl.Series:
+    return pl.Series([f"{s // 3600:02d}:{s // 60 % 60:02d}:{s % 60:02d}" for s in range(86_400)])
 
 
 def pick(values: list[str], index: np.ndarray | pl.Series) -> pl.Series:

@@ -13,9 +13,15 @@ from generator.world import CLASSES, World
 from generator.writing import Folder
 
 
-def write_truth(truth: Folder, world: World, demand: Demand, history: History, lines: pl.DataFrame, dirt: Dirt) -> None:
+def write_truth(
+    truth: Folder, world: World, demand: Demand, history: History, lines: pl.DataFrame, dirt: Dirt
+) -> None:
     """Write every true table, and the record of what was made wrong in the exports."""
-    for name, frame in (("bad_rows", dirt.bad_rows()), ("bad_files", dirt.bad_files()), ("dirt", dirt.rates())):
+    for name, frame in (
+        ("bad_rows", dirt.bad_rows()),
+        ("bad_files", dirt.bad_files()),
+        ("dirt", dirt.rates()),
+    ):
         truth.write(f"{name}.csv", frame.write_csv().encode())
     tables = {
         "item": _items(world),
@@ -74,14 +80,20 @@ def _stock(world: World, history: History) -> pl.DataFrame:
 
 def _opening(world: World, history: History) -> pl.DataFrame:
     location, item = np.nonzero(history.opening)
-    frame = pl.DataFrame({"location": location, "item": item, "opening_units": history.opening[location, item]})
+    frame = pl.DataFrame(
+        {"location": location, "item": item, "opening_units": history.opening[location, item]}
+    )
     return _named(world, frame)
 
 
 def _lead_times(world: World, history: History) -> pl.DataFrame:
     """Return one row per receipt line that was or, after the last day, will be: ordered, expected, received."""
-    orders = order_lines(world, history).select("order", "line", "expected", pl.col("units").alias("ordered_units"))
-    frame = receipt_lines(world, history).join(orders, on=["order", "line"], how="left", maintain_order="left")
+    orders = order_lines(world, history).select(
+        "order", "line", "expected", pl.col("units").alias("ordered_units")
+    )
+    frame = receipt_lines(world, history).join(
+        orders, on=["order", "line"], how="left", maintain_order="left"
+    )
     start = pl.lit(world.sizes.start)
     return frame.select(
         pl.format("PO{}", (pl.col("order") + 1).cast(pl.String).str.zfill(7)).alias("purchase_order_id"),
@@ -106,7 +118,9 @@ def _lines(world: World, lines: pl.DataFrame) -> pl.DataFrame:
         pl.format("SO{}", pl.col("order").cast(pl.String).str.zfill(8)).alias("order_id"),
     )
     frame = frame.select("day", "location", "item", "order_id", "line", "quantity", "cents")
-    frame = _named(world, frame).rename({"line": "order_line", "quantity": "quantity_units", "cents": "unit_price_cents"})
+    frame = _named(world, frame).rename(
+        {"line": "order_line", "quantity": "quantity_units", "cents": "unit_price_cents"}
+    )
     return frame
 
 

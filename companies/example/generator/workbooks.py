@@ -31,7 +31,9 @@ def workbook_bytes(export: Export) -> bytes:
             sheet.write(4, column, name.split(" / ")[1], head)
     else:
         sheet.write(0, 0, "Promotion calendar", bold)
-        sheet.write(1, 0, "An empty location means every store. Planned promotions stand here as soon as announced.")
+        sheet.write(
+            1, 0, "An empty location means every store. Planned promotions stand here as soon as announced."
+        )
         for column, name in enumerate(frame.columns):
             sheet.write(3, column, name, head)
     top = export.first_row - 1
@@ -59,7 +61,9 @@ def _totals(sheet: xlsxwriter.worksheet.Worksheet, export: Export, bold: xlsxwri
     row = export.first_row - 1 + export.frame.height
     sheet.write(row, 0, "Total", bold)
     for column in (4, 5, 6):
-        values = [_number(text) for text in export.frame.drop(SEEDED, strict=False).to_series(column).to_list()]
+        values = [
+            _number(text) for text in export.frame.drop(SEEDED, strict=False).to_series(column).to_list()
+        ]
         sheet.write_number(row, column, sum(v for v in values if isinstance(v, float)), bold)
 
 

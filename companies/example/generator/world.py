@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 
 CLASSES = ("smooth", "erratic", "intermittent", "lumpy")
-CLASS_SHARES = (0.20, 0.10, 0.45, 0.25)
-CLASS_LINES = (1.75, 1.55, 0.16, 0.10)
+CLASS_SHARES = (0.12, 0.08, 0.54, 0.26)
+CLASS_LINES = (3.6, 3.4, 0.17, 0.10)
 """Customers' lines per item, store and day by class, before scaling to the sales lines asked for."""
 
 CATEGORIES: dict[str, tuple[str, ...]] = {
@@ -173,7 +173,9 @@ def _items(sizes: Sizes) -> dict:
         "introduced": introduced,
         "discontinued": discontinued,
         "elasticity": random.uniform(0.8, 2.6, count),
-        "case_units": np.where(item_class < 2, random.choice([4, 6, 12], count), random.choice([1, 2, 4], count)),
+        "case_units": np.where(
+            item_class < 2, random.choice([4, 6, 12], count), random.choice([1, 2, 4], count)
+        ),
         "list_cents": list_cents,
     }
 
@@ -242,7 +244,9 @@ def _prices(sizes: Sizes, list_cents: np.ndarray) -> pl.DataFrame:
     for item, first in enumerate(list_cents):
         cents = int(first)
         rows.append((item, -30, -44, cents))
-        for day in sorted(random.choice(np.arange(20, sizes.days + 14), random.integers(0, 4), replace=False)):
+        for day in sorted(
+            random.choice(np.arange(20, sizes.days + 14), random.integers(0, 4), replace=False)
+        ):
             cents = max(49, round(cents * random.choice([0.93, 1.03, 1.05, 1.08])))
             rows.append((item, int(day), int(day) - 14, cents))
     return pl.DataFrame(rows, schema=["item", "valid_from", "published", "cents"], orient="row")
@@ -263,20 +267,27 @@ def _promotions(sizes: Sizes) -> pl.DataFrame:
             day += length + int(random.integers(60, 200))
     names = ["item", "store", "starts", "ends", "announced", "discount_bp"]
     frame = pl.DataFrame(rows, schema=names, orient="row").sort("starts", "item")
-    return frame.with_columns(pl.format("PR{}", pl.int_range(1, pl.len() + 1).cast(pl.String).str.zfill(5)).alias("promotion"))
+    return frame.with_columns(
+        pl.format("PR{}", pl.int_range(1, pl.len() + 1).cast(pl.String).str.zfill(5)).alias("promotion")
+    )
 
 
 def _freight(sizes: Sizes, places: dict, suppliers: dict) -> pl.DataFrame:
     """Return the monthly rate of each lane and mode; a month's rates are published a week before it begins."""
     random = sizes.random("freight")
-    months = pl.date_range(sizes.start.replace(day=1), sizes.end_date + timedelta(days=7), "1mo", eager=True).to_list()
+    months = pl.date_range(
+        sizes.start.replace(day=1), sizes.end_date + timedelta(days=7), "1mo", eager=True
+    ).to_list()
     fuel = np.clip(1200 + np.cumsum(random.normal(0, 60, len(months))), 600, 2400).astype(int)
     base = {"road": 2400, "rail": 1500, "air": 14_000}
     minimum = {"road": 4500, "rail": 9000, "air": 12_000}
     centres = places["location_id"][: sizes.centres]
     stores = places["location_id"][sizes.centres :]
     lanes = [
-        (s, c, m) for s, modes in zip(suppliers["supplier_id"], suppliers["modes"], strict=True) for c in centres for m in modes
+        (s, c, m)
+        for s, modes in zip(suppliers["supplier_id"], suppliers["modes"], strict=True)
+        for c in centres
+        for m in modes
     ]
     lanes += [(centres[c], s, "road") for c, s in zip(places["centre_of_store"], stores, strict=True)]
     rows = []
@@ -286,7 +297,9 @@ def _freight(sizes: Sizes, places: dict, suppliers: dict) -> pl.DataFrame:
         for month, surcharge in zip(months, fuel, strict=True):
             rate *= random.uniform(0.985, 1.02)
             published = month - timedelta(days=7)
-            rows.append((origin, destination, mode, month, published, round(rate), minimum[mode], int(surcharge)))
+            rows.append(
+                (origin, destination, mode, month, published, round(rate), minimum[mode], int(surcharge))
+            )
     names = ["origin", "destination", "mode", "valid_from", "published", "rate", "minimum_cents", "fuel_bp"]
     return pl.DataFrame(rows, schema=names, orient="row")
 

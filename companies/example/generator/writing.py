@@ -61,7 +61,12 @@ def csv_bytes(export: Export) -> bytes:
     dialect = export.dialect
     header = dialect.delimiter.join(name for name in export.frame.columns if name != SEEDED)
     lines = lines_of(export)
-    text = header + dialect.line_end + dialect.line_end.join(lines.to_list()) + dialect.line_end * bool(len(lines))
+    text = (
+        header
+        + dialect.line_end
+        + dialect.line_end.join(lines.to_list())
+        + dialect.line_end * bool(len(lines))
+    )
     if export.cut_last_line:
         text = text[: -len(dialect.line_end) - len(lines[-1]) // 2]
     return text.encode(dialect.encoding)
@@ -70,7 +75,9 @@ def csv_bytes(export: Export) -> bytes:
 def seeded_rows(export: Export) -> pl.DataFrame:
     """Return file, line and kind of the rows that are not as they should be."""
     if SEEDED not in export.frame.columns:
-        return pl.DataFrame(schema={"dataset": pl.String, "file": pl.String, "line": pl.Int64, "kind": pl.String})
+        return pl.DataFrame(
+            schema={"dataset": pl.String, "file": pl.String, "line": pl.Int64, "kind": pl.String}
+        )
     return (
         export.frame.with_row_index("line", offset=export.first_row)
         .filter(pl.col(SEEDED).is_not_null())
