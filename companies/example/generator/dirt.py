@@ -95,6 +95,7 @@ class Dirt:
     """Spoils exports one after the other and remembers what it did."""
 
     def __init__(self, world: World) -> None:
+        """Choose the days that will be missing."""
         sizes = world.sizes
         self._factor = sizes.dirt
         self._random = sizes.random("dirt")

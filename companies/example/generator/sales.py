@@ -36,12 +36,12 @@ def sales_lines(world: World, demand: Demand, history: History) -> pl.DataFrame:
     ).sort("day", "store", "shuffle")
     count = frame.height
     place = frame["day"].to_numpy() * stores + frame["store"].to_numpy()
-    begins = np.r_[True, place[1:] != place[:-1]] | (random.random(count) < 0.38)
-    ticket = np.cumsum(begins)
+    begins = np.r_[np.ones(min(count, 1), bool), place[1:] != place[:-1]] | (random.random(count) < 0.38)
+    ticket, tickets = np.cumsum(begins), int(begins.sum())
     line = np.arange(count) - np.flatnonzero(begins)[ticket - 1] + 1
-    known = random.random(ticket[-1] + 1) < 0.6
-    customer = np.where(known, random.integers(1, 40_000, ticket[-1] + 1), 0)
-    seconds = np.sort(random.integers(79_200, 86_399, ticket[-1] + 1))  # posted between 22:00 and midnight
+    known = random.random(tickets + 1) < 0.6
+    customer = np.where(known, random.integers(1, 40_000, tickets + 1), 0)
+    seconds = np.sort(random.integers(79_200, 86_399, tickets + 1))  # posted between 22:00 and midnight
     frame = frame.drop("shuffle").with_columns(
         pl.Series("order", ticket),
         pl.Series("line", line),
@@ -57,7 +57,7 @@ def sales_lines(world: World, demand: Demand, history: History) -> pl.DataFrame:
         pl.lit(1, pl.Int64).alias("line"),
     )
     back = back.filter(pl.col("day") < world.sizes.days).sort("day", "store", "order", "item")
-    back = back.with_columns(pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias("order") + int(ticket[-1]))
+    back = back.with_columns(pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias("order") + tickets)
     return pl.concat([frame, back.select(frame.columns)]).drop("returned_after").sort("day", "order", "line")
 
 

@@ -266,6 +266,7 @@ class _Terms:
     """Each supplier's terms as arrays."""
 
     def __init__(self, world: World) -> None:
+        self._none = {name: world.terms[name].to_numpy()[:0] for name in world.terms.columns}
         self._by_supplier = {
             key[0]: {name: part[name].to_numpy() for name in part.columns}
             for key, part in world.terms.partition_by("supplier", as_dict=True, maintain_order=True).items()
@@ -273,7 +274,7 @@ class _Terms:
 
     def of(self, supplier: int) -> dict[str, np.ndarray]:
         """Return the supplier's terms: item, lead_time_days, minimum_units, pack_units, preferred, ..."""
-        return self._by_supplier[int(supplier)]
+        return self._by_supplier.get(int(supplier), self._none)
 
 
 def movements(world: World, history: History) -> pl.DataFrame:

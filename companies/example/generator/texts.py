@@ -13,6 +13,7 @@ class Days:
     _BEFORE = 750
 
     def __init__(self, start: date, days: int, date_format: str = "%Y-%m-%d") -> None:
+        """Spell all days once; `days` is the number of simulated days."""
         dates = [start + timedelta(days=i - self._BEFORE) for i in range(days + self._BEFORE + 400)]
         self._texts = pl.Series([d.strftime(date_format) for d in dates])
 

@@ -118,10 +118,9 @@ def _lines(world: World, lines: pl.DataFrame) -> pl.DataFrame:
         pl.format("SO{}", pl.col("order").cast(pl.String).str.zfill(8)).alias("order_id"),
     )
     frame = frame.select("day", "location", "item", "order_id", "line", "quantity", "cents")
-    frame = _named(world, frame).rename(
+    return _named(world, frame).rename(
         {"line": "order_line", "quantity": "quantity_units", "cents": "unit_price_cents"}
     )
-    return frame
 
 
 def _named(world: World, frame: pl.DataFrame) -> pl.DataFrame:

@@ -245,7 +245,7 @@ def _prices(sizes: Sizes, list_cents: np.ndarray) -> pl.DataFrame:
         cents = int(first)
         rows.append((item, -30, -44, cents))
         for day in sorted(
-            random.choice(np.arange(20, sizes.days + 14), random.integers(0, 4), replace=False)
+            random.choice(np.arange(20, max(sizes.days + 14, 24)), random.integers(0, 4), replace=False)
         ):
             cents = max(49, round(cents * random.choice([0.93, 1.03, 1.05, 1.08])))
             rows.append((item, int(day), int(day) - 14, cents))

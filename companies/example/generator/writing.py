@@ -90,30 +90,31 @@ def seeded_rows(export: Export) -> pl.DataFrame:
     )
 
 
+_LIST = ".made"
+
+
+@dataclass(frozen=True)
 class Folder:
     """A folder of made files: each appears whole, and a list of them lets the next run remove what it does not make."""
 
-    _LIST = ".made"
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    path: Path
 
     def names(self) -> list[str]:
         """Return the files that runs of this program have made here, in order."""
-        made = self.path / self._LIST
+        made = self.path / _LIST
         return made.read_text(encoding="utf-8").split("\n")[:-1] if made.exists() else []
 
     def clear(self) -> None:
         """Remove what runs before made, and nothing else."""
         for name in self.names():
             (self.path / name).unlink(missing_ok=True)
-        (self.path / self._LIST).unlink(missing_ok=True)
+        (self.path / _LIST).unlink(missing_ok=True)
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file under its name once it is whole."""
         target = self.path / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        with (self.path / self._LIST).open("a", encoding="utf-8") as made:
+        with (self.path / _LIST).open("a", encoding="utf-8") as made:
             made.write(name + "\n")
         part = target.with_name(f".{target.name}.{os.getpid()}.part")
         part.write_bytes(gzip.compress(content, 2, mtime=0) if name.endswith(".gz") else content)
