@@ -1,0 +1,1 @@
+"""The example company's world, day by day, and the files its systems export. Started through `generate.py`."""

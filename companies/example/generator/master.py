@@ -1,0 +1,140 @@
+"""Exports of master data, terms, prices, promotions and freight rates; each system in its own dialect."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import polars as pl
+
+from generator.texts import Days, decimals, pick
+from generator.world import World
+from generator.writing import Dialect, Export
+
+OLD_ERP = Dialect(
+    delimiter=";", encoding="latin-1", line_end="\r\n", quoted=("Description",), date_format="%d.%m.%Y"
+)
+TERMS = Dialect(delimiter=";")
+PRICE_LIST = Dialect(delimiter="|")
+PLACES = Dialect(quoted=("location", "name", "type", "region", "replenished_from"))
+
+
+def master_exports(world: World) -> Iterator[Export]:
+    """Yield the files that are replaced whole with each delivery."""
+    yield _items(world)
+    yield _locations(world)
+    frame = pl.DataFrame(
+        {"supplier_id": world.supplier_id, "supplier_name": world.supplier_name, "country": world.country}
+    )
+    yield Export("supplier", "erp/supplier.csv", frame, Dialect(line_end="\r\n"))
+    yield _supplier_items(world)
+    yield _prices(world)
+    yield _freight_rates(world)
+    yield _promotions(world)
+
+
+def _items(world: World) -> Export:
+    sizes = world.sizes
+    days = Days(sizes.start, sizes.days, OLD_ERP.date_format)
+    ended = world.discontinued < sizes.days
+    changed = np.where(ended, world.discontinued, np.maximum(world.introduced, -30))
+    last_price = world.prices.filter(pl.col("valid_from") < sizes.days).sort("item", "valid_from")
+    last_price = last_price.group_by("item", maintain_order=True).last().sort("item")
+    frame = pl.DataFrame(
+        {
+            "ItemNo": world.item_id,
+            "Description": world.item_name,
+            "Category": world.category,
+            "WeightKg": decimals(world.weight_g, 3),
+            "VolumeM3": decimals(world.weight_g * 2, 6),
+            "ListPrice": decimals(last_price["cents"], 2),
+            "IntroducedOn": days(world.introduced),
+            "Discontinued": pick(["N", "Y"], ended.astype(int)),
+            "ChangedOn": days(changed),
+        }
+    )
+    return Export("item", "erp/item.csv", frame, OLD_ERP)
+
+
+def _locations(world: World) -> Export:
+    centres = world.centres
+    frame = pl.DataFrame(
+        {
+            "location": world.location_id,
+            "name": world.location_name,
+            "type": ["distribution_centre"] * centres + ["store"] * world.sizes.stores,
+            "region": world.region,
+            "replenished_from": [None] * centres + [world.location_id[c] for c in world.centre_of_store],
+        },
+        schema_overrides={"replenished_from": pl.String},
+    )
+    return Export("location", "erp/location.csv", frame, PLACES)
+
+
+def _supplier_items(world: World) -> Export:
+    days = Days(world.sizes.start, world.sizes.days)
+    terms = world.terms
+    frame = pl.DataFrame(
+        {
+            "Supplier": pick(world.supplier_id, terms["supplier"]),
+            "Item": pick(world.item_id, terms["item"]),
+            "LeadTimeDays": terms["lead_time_days"].cast(pl.String),
+            "MinOrderQty": terms["minimum_units"].cast(pl.String),
+            "PackSize": terms["pack_units"].cast(pl.String),
+            "NetPrice": decimals(terms["price_cents"], 2),
+            "Preferred": pick(["N", "Y"], terms["preferred"].cast(pl.Int64)),
+            "ValidFrom": days(terms["valid_from"]),
+        }
+    )
+    return Export("supplier_item", "erp/supplier_item.csv", frame, TERMS)
+
+
+def _prices(world: World) -> Export:
+    days = Days(world.sizes.start, world.sizes.days)
+    known = world.prices.filter(pl.col("published") < world.sizes.days)
+    frame = pl.DataFrame(
+        {
+            "item": pick(world.item_id, known["item"]),
+            "location": pl.Series([None] * known.height, dtype=pl.String),
+            "valid_from": days(known["valid_from"]),
+            "unit_price": decimals(known["cents"], 2),
+            "published_on": days(known["published"]),
+        }
+    )
+    return Export("price", "erp/price.csv", frame, PRICE_LIST)
+
+
+def _freight_rates(world: World) -> Export:
+    rates = world.freight.filter(pl.col("published") <= world.sizes.end_date)
+    frame = pl.DataFrame(
+        {
+            "origin": rates["origin"],
+            "destination": rates["destination"],
+            "mode": rates["mode"],
+            "valid_from": rates["valid_from"].cast(pl.String),
+            "rate_per_kg": decimals(rates["rate"], 4),
+            "minimum_charge": decimals(rates["minimum_cents"], 2),
+            "fuel_surcharge_share": decimals(rates["fuel_bp"], 4),
+            "published_on": rates["published"].cast(pl.String),
+        }
+    )
+    return Export("freight_rate", "logistics/freight_rate.csv", frame)
+
+
+def _promotions(world: World) -> Export:
+    days = Days(world.sizes.start, world.sizes.days)
+    rows = world.promotions.filter(pl.col("announced") < world.sizes.days)
+    places = [*world.location_id[world.centres :], None]
+    frame = pl.DataFrame(
+        {
+            "Promotion": rows["promotion"],
+            "Item": pick(world.item_id, rows["item"]),
+            "Location": pl.Series([places[s] for s in rows["store"]], dtype=pl.String),
+            "Starts": days(rows["starts"]),
+            "Ends": days(rows["ends"]),
+            "Discount": decimals(rows["discount_bp"], 4),
+            "Announced on": days(rows["announced"]),
+            "Remark": pl.Series(
+                [None if s < 0 else "this store only" for s in rows["store"]], dtype=pl.String
+            ),
+        }
+    )
+    return Export("promotion", "spreadsheets/promotion_calendar.xlsx", frame, first_row=5)
