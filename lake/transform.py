@@ -106,6 +106,8 @@ def prepare(company: Company, contracts: Sequence[Contract]) -> DbtProject:
         profiles_dir=root / "profiles",
         target_dir=root / "target",
         env={
+            # dbt imports the plugin of this checkout, also where another one is installed.
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(PROJECT_ROOT), os.environ.get("PYTHONPATH")])),
             "DO_NOT_TRACK": "1",
             "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
             "DBT_VERSION_CHECK": "false",
@@ -279,7 +281,6 @@ def _profile(company: Company) -> dict[str, Any]:
         "config_options": {"autoinstall_known_extensions": False, "autoload_known_extensions": False},
         # Order is given by keys, never by arrival; keeping it would cost memory.
         "settings": {"memory_limit": MEMORY_LIMIT, "preserve_insertion_order": "false"},
-        "module_paths": [str(PROJECT_ROOT)],
         "plugins": [{"module": PLUGIN_MODULE}],
         "attach": [
             {
@@ -305,7 +306,7 @@ def _run_dbt(
         command, env=os.environ | project.env, cwd=project.project_dir, capture_output=True, text=True, check=False
     )
     if done.returncode != 0 and (results is None or not results.exists()):
-        said = (done.stdout.strip() or done.stderr.strip())[-2000:]
+        said = " ".join((done.stdout.strip() or done.stderr.strip())[-2000:].split())
         raise StocklakeError(
             f"dbt {arguments[0]} could not run for company {company.name!r} (log: {company.dbt / 'logs' / 'dbt.log'}): "
             f"{said}"
