@@ -112,6 +112,7 @@ def prepare(company: Company, contracts: Sequence[Contract]) -> DbtProject:
             "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
             "DBT_VERSION_CHECK": "false",
             "DBT_USE_COLORS": "false",
+            "DBT_LOG_LEVEL_FILE": "info",
             "DBT_TARGET_PATH": str(root / "target"),
             "DBT_LOG_PATH": str(root / "logs"),
             "DBT_PROFILES_DIR": str(root / "profiles"),
