@@ -1,0 +1,47 @@
+{#
+    What a company's `business_rules` (company.yaml) say about sales lines. Each macro is an SQL expression; a company
+    without the rule gets the expression that changes nothing.
+
+        item_code_case: upper             codes that differ in case only are one item
+        adjustment_prefix: A              an order whose number begins so corrects the books; nobody demanded anything
+        non_product_codes: [POST, D]      codes that stand for postage, discount, manual entries
+        non_product_prefixes: [GIFT_]     ... and beginnings of such codes
+        cancellation_prefix: C            an order whose number begins so cancels an earlier sale
+        zero_price_is_adjustment: true    a line without a price moves stock, it is not a sale
+#}
+{% macro conformed_item(column) -%}
+    {%- if var('business_rules').get('item_code_case') == 'upper' -%}
+        upper(trim({{ column }}))
+    {%- else -%}
+        trim({{ column }})
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro is_non_product(item) -%}
+    {%- set rules = var('business_rules') -%}
+    {%- set tests = [] -%}
+    {%- if rules.get('non_product_codes') -%}
+        {%- do tests.append(item ~ ' in (' ~ quoted_list(rules.non_product_codes) ~ ')') -%}
+    {%- endif -%}
+    {%- for prefix in rules.get('non_product_prefixes', []) -%}
+        {%- do tests.append('starts_with(' ~ item ~ ', ' ~ quoted_list([prefix]) ~ ')') -%}
+    {%- endfor -%}
+    ({{ tests | join(' or ') or 'false' }})
+{%- endmacro %}
+
+{% macro order_begins_with(rule) -%}
+    {%- set prefix = var('business_rules').get(rule) -%}
+    {%- if prefix -%}
+        starts_with(order_id, {{ text_literal(prefix) }})
+    {%- else -%}
+        false
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro is_priceless_adjustment() -%}
+    {%- if var('business_rules').get('zero_price_is_adjustment') -%}
+        (coalesce(unit_price, 0) = 0)
+    {%- else -%}
+        (false)
+    {%- endif -%}
+{%- endmacro %}

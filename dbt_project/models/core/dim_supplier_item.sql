@@ -1,0 +1,95 @@
+{%- set assumptions = var('assumptions') %}
+{%- set assumed = assumptions.get('supplier') and assumptions.get('lead_time_days') is not none %}
+-- Of several terms the newest that holds at as_of; terms that begin later wait. Where nobody quoted an item, a company's
+-- assumption may stand in for it.
+with
+
+span as (
+    select * from {{ ref('business_span') }}
+),
+
+versions as (
+    select
+        supplier_id,
+        {{ conformed_item('item_id') }} as item_id,
+        lead_time_days,
+        minimum_order_units,
+        pack_size_units,
+        unit_price,
+        is_preferred,
+        valid_from,
+        _known_at,
+        _file,
+        _line
+    from {{ ref('stg_supplier_item') }}
+    where
+        valid_from is null
+        or valid_from <= (select span.as_of from span)
+),
+
+quoted as (
+    select *
+    from versions
+    qualify row_number() over (
+        partition by supplier_id, item_id
+        order by valid_from desc nulls last, _known_at desc nulls last, _file desc, _line desc
+    ) = 1
+),
+
+typical_price as (
+    select
+        item_id,
+        quantile_disc(unit_price, 0.5) as unit_price
+    from {{ ref('fct_sales_order_line') }}
+    where line_class = 'sale' and unit_price > 0
+    group by item_id
+),
+
+assumed as (
+    select
+        {{ text_literal(assumptions.supplier.supplier_id if assumed else none) }} as supplier_id,
+        items.item_id,
+        {{ number_literal(assumptions.lead_time_days if assumed else none, 'integer') }} as lead_time_days,
+        {{ number_literal(assumptions.get('minimum_order_units'), 'integer') }} as minimum_order_units,
+        {{ number_literal(assumptions.get('pack_size_units'), 'integer') }} as pack_size_units,
+        (
+            coalesce(typical_price.unit_price, items.list_price)
+            * {{ number_literal(assumptions.get('unit_cost_share_of_price', 1), 'decimal(9, 6)') }}
+        )::decimal(18, 4) as unit_price,
+        span.first_date as valid_from
+    from {{ ref('dim_item') }} as items
+    cross join span
+    left join typical_price on items.item_id = typical_price.item_id
+    where
+        {{ 'true' if assumed else 'false' }}
+        and not exists (select 1 from quoted where quoted.item_id = items.item_id)
+),
+
+final as (
+    select
+        supplier_id,
+        item_id,
+        lead_time_days,
+        coalesce(minimum_order_units, 1) as minimum_order_units,
+        coalesce(pack_size_units, 1) as pack_size_units,
+        unit_price,
+        coalesce(is_preferred, false) as is_preferred,
+        valid_from,
+        false as is_assumed
+    from quoted
+    union all
+    select
+        supplier_id,
+        item_id,
+        lead_time_days,
+        coalesce(minimum_order_units, 1) as minimum_order_units,
+        coalesce(pack_size_units, 1) as pack_size_units,
+        unit_price,
+        true as is_preferred,
+        valid_from,
+        true as is_assumed
+    from assumed
+    where unit_price is not null
+)
+
+select * from final

@@ -1,0 +1,67 @@
+with
+
+today as (
+    select
+        item_id,
+        location_id,
+        day as as_of,
+        unit_price as realised_price
+    from {{ ref('item_location_day') }}
+    inner join {{ ref('business_span') }} as span on day = span.as_of
+),
+
+days as (
+    select
+        *,
+        unnest(generate_series(as_of + interval 1 day, as_of + interval 28 day, interval 1 day))::date as day
+    from today
+),
+
+prices as (
+    select
+        item_id,
+        location_id,
+        valid_from,
+        unit_price,
+        known_at
+    from {{ ref('fct_price') }}
+),
+
+priced as (
+    select
+        days.item_id,
+        days.location_id,
+        days.as_of,
+        days.day,
+        coalesce(local_prices.unit_price, general_prices.unit_price, days.realised_price) as unit_price,
+        coalesce(local_prices.known_at, general_prices.known_at) as price_known_at
+    from days
+    asof left join (select * from prices where location_id is not null) as local_prices
+        on
+            days.item_id = local_prices.item_id
+            and days.location_id = local_prices.location_id
+            and days.day >= local_prices.valid_from
+    asof left join (select * from prices where location_id is null) as general_prices
+        on
+            days.item_id = general_prices.item_id
+            and days.day >= general_prices.valid_from
+),
+
+final as (
+    select
+        priced.item_id,
+        priced.location_id,
+        priced.day,
+        priced.unit_price,
+        coalesce(promotions.discount_share, 0)::double as discount_share,
+        promotions.day is not null as is_promoted,
+        greatest(priced.as_of + interval 1 day, priced.price_known_at, promotions.known_at) as known_at
+    from priced
+    left join {{ ref('int_series_promotion_day') }} as promotions
+        on
+            priced.item_id = promotions.item_id
+            and priced.location_id = promotions.location_id
+            and priced.day = promotions.day
+)
+
+select * from final

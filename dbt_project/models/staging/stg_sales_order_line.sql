@@ -1,0 +1,1 @@
+{{ stage_entity('sales_order_line') }}

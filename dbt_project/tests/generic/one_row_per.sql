@@ -1,0 +1,17 @@
+{#
+    The grain: `columns` are unique together, and none of them nor of `required` is null, except `nullable` ones (null
+    then counts as a value). One scan for all of it: a test of its own for each column costs dbt more than the scan.
+#}
+{% test one_row_per(model, columns, required=[], nullable=[]) %}
+{%- set never_null = [] -%}
+{%- for column in columns + required if column not in nullable -%}
+    {%- do never_null.append(column ~ ' is null') -%}
+{%- endfor %}
+select
+    {{ columns | join(', ') }},
+    count(*) as row_count,
+    count(*) filter (where {{ never_null | join(' or ') }}) as rows_with_nulls
+from {{ model }}
+group by {{ columns | join(', ') }}
+having row_count > 1 or rows_with_nulls > 0
+{% endtest %}
