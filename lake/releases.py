@@ -1,15 +1,21 @@
-"""Releases: the snapshots at which every stop gate has passed, and who may read which.
+"""Gate runs and releases: the snapshots at which every stop gate has passed, and who may read which.
 
-Everything downstream of the gate reads one release, whole. If a newer gate run has failed, downstream stops.
+Everything downstream of the gate reads one release, whole. If the newest gate run has failed, downstream stops.
+How the gate comes to its results stands in `lake/quality`; nothing here imports Great Expectations.
 """
 
-from dataclasses import dataclass
+import json
+from collections import Counter
+from dataclasses import dataclass, field
 from datetime import date, datetime
+from typing import Any, Literal
 
 import duckdb
 
 from lake.connection import Lake, table_exists
 from lake.errors import GateFailed, NoRelease
+
+Outcome = Literal["passed", "warned", "failed", "error"]
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS lake.meta.gate_run (
@@ -26,6 +32,25 @@ CREATE TABLE IF NOT EXISTS lake.meta.release (
 );
 """
 
+# Clocks go wrong, snapshots do not; of two runs on one snapshot the later one knows the newer contracts.
+_RUN_FIELDS = ("gate_run_id", "snapshot_id", "ran_at", "passed", "as_of", "input_fingerprint")
+_NEWEST_RUN = f"""
+SELECT {", ".join(_RUN_FIELDS)}
+FROM lake.meta.gate_run ORDER BY snapshot_id DESC, ran_at DESC LIMIT 1
+"""
+_RESULT_FIELDS = (
+    "suite, table_name, column_name, check_name, severity, outcome, observed, failing_rows, sample"
+)
+_RESULTS = f"""
+SELECT {_RESULT_FIELDS} FROM lake.meta.gate_result WHERE gate_run_id = ?
+ORDER BY list_position(['error', 'failed', 'warned', 'passed'], outcome), suite, table_name, column_name, check_name
+"""
+_ADD_RESULTS = f"""
+INSERT INTO lake.meta.gate_result SELECT ?, {_RESULT_FIELDS} FROM (SELECT unnest(?::STRUCT(
+    suite VARCHAR, table_name VARCHAR, column_name VARCHAR, check_name VARCHAR, severity VARCHAR, outcome VARCHAR,
+    observed VARCHAR, failing_rows BIGINT, sample VARCHAR)[], recursive := true))
+"""
+
 
 @dataclass(frozen=True)
 class Release:
@@ -38,6 +63,65 @@ class Release:
     as_of: date
 
 
+@dataclass(frozen=True)
+class GateResult:
+    """What one check found. `failing_rows` counts all of them, `sample` shows up to 20."""
+
+    suite: str
+    table_name: str
+    column_name: str
+    """The column, or several joined by ', '; empty for a check of the whole table."""
+    check_name: str
+    severity: str
+    outcome: Outcome
+    observed: str
+    """What is wrong, in words; empty where nothing is."""
+    failing_rows: int
+    sample: tuple[dict[str, Any], ...] = ()
+
+    def line(self) -> str:
+        """Say it in one line: 'core.fct_demand.demand_units: 3 rows below 0 (stop)'."""
+        one_column = self.column_name and "," not in self.column_name
+        where = f"{self.table_name}.{self.column_name}" if one_column else self.table_name
+        if self.outcome == "error":
+            return f"{where}: could not be checked whether it {self.check_name}: {self.observed} (error)"
+        return f"{where}: {self.observed or self.check_name} ({self.severity})"
+
+
+@dataclass(frozen=True)
+class GateRun:
+    """One run of the gate on one snapshot, and the release it made if nothing stopped it."""
+
+    gate_run_id: str
+    snapshot_id: int
+    ran_at: datetime
+    passed: bool
+    as_of: date | None
+    input_fingerprint: str
+    results: tuple[GateResult, ...] = field(repr=False)
+    release: Release | None = None
+    is_standing: bool = False
+    """True: nothing had changed since this run, so it was not run again."""
+
+    def count(self, outcome: Outcome) -> int:
+        """Return how many checks ended so."""
+        return Counter(result.outcome for result in self.results)[outcome]
+
+    def problems(self) -> list[GateResult]:
+        """Return what did not pass, the worst first."""
+        rank = {"error": 0, "failed": 1, "warned": 2}
+        return sorted((r for r in self.results if r.outcome in rank), key=lambda r: rank[r.outcome])
+
+    def summary(self) -> list[str]:
+        """Return the lines that a planner reads: the outcome, then one line for each problem."""
+        words: dict[Outcome, str] = {
+            "passed": "checks passed", "failed": "failed", "error": "could not run", "warned": "warned"
+        }  # fmt: skip
+        parts = [f"{self.count(outcome)} {text}" for outcome, text in words.items() if self.count(outcome)]
+        head = f"Gate {'passed' if self.passed else 'failed'}: {', '.join(parts)} (as of {self.as_of or 'unknown'})"
+        return [head, *(problem.line() for problem in self.problems())]
+
+
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the tables of gate runs, gate results and releases where they are missing."""
     connection.execute(_TABLES)
@@ -46,13 +130,19 @@ def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
 def list_releases(lake: Lake) -> list[Release]:
     """Return all releases, newest first."""
     with lake.read() as connection:
-        if not table_exists(connection, "meta", "release"):
-            return []
-        rows = connection.execute(
-            "SELECT release_id, snapshot_id, gate_run_id, released_at, as_of FROM lake.meta.release"
-            " ORDER BY snapshot_id DESC, released_at DESC"
-        ).fetchall()
-    return [Release(*row) for row in rows]
+        return _releases(connection)
+
+
+def release(lake: Lake, release_id: str) -> Release:
+    """Return one release; raise `NoRelease` if there is none of that id."""
+    known = list_releases(lake)
+    for candidate in known:
+        if candidate.release_id == release_id:
+            return candidate
+    raise NoRelease(
+        f"There is no release {release_id!r} (newest: {known[0].release_id if known else 'none'}): "
+        "see `stocklake releases list`."
+    )
 
 
 def current_release(lake: Lake, *, last_good: bool = False) -> Release:
@@ -61,21 +151,75 @@ def current_release(lake: Lake, *, last_good: bool = False) -> Release:
     Raises `NoRelease` when nothing has ever passed, and `GateFailed` when the newest gate run failed, unless
     `last_good` says that a person accepts the release before it.
     """
-    releases = list_releases(lake)
     with lake.read() as connection:
-        newest = None
-        if table_exists(connection, "meta", "gate_run"):
-            newest = connection.execute(
-                "SELECT gate_run_id, passed, checks_failed + checks_errored FROM lake.meta.gate_run"
-                " ORDER BY ran_at DESC LIMIT 1"
-            ).fetchone()
-    if newest and not newest[1] and not last_good:
+        releases = _releases(connection)
+        newest = newest_gate_run(connection)
+    if newest and not newest.passed and not last_good:
+        problems = [result.line() for result in newest.problems() if result.outcome != "warned"]
         raise GateFailed(
-            f"Gate run {newest[0]} failed {newest[2]} checks, so nothing is planned from this data: "
-            "see `stocklake status`, correct the data and run again, or accept the release before it with --last-good."
+            f"Gate run {newest.gate_run_id} failed, so nothing is planned from this data: {problems[0] if problems else ''}"
+            + (f" and {len(problems) - 1} more" if len(problems) > 1 else "")
+            + "; see `stocklake status`, correct the data and run again, or accept the release before it with --last-good."
         )
     if not releases:
         raise NoRelease(
             "No release exists yet: run `stocklake run`, which builds the lake and passes it through its gate."
         )
     return releases[0]
+
+
+def gate_results(lake: Lake, gate_run_id: str | None = None) -> list[GateResult]:
+    """Return the results of a gate run (default: the newest), problems first; empty if there is no such run."""
+    with lake.read() as connection:
+        if gate_run_id is None:
+            newest = newest_gate_run(connection)
+            return list(newest.results) if newest else []
+        return _results(connection, gate_run_id) if table_exists(connection, "meta", "gate_result") else []
+
+
+def newest_gate_run(connection: duckdb.DuckDBPyConnection) -> GateRun | None:
+    """Return the newest gate run with its results and release, as the connection sees the lake."""
+    if not table_exists(connection, "meta", "gate_run"):
+        return None
+    row = connection.execute(_NEWEST_RUN).fetchone()
+    if row is None:
+        return None
+    made = [item for item in _releases(connection) if item.gate_run_id == row[0]]
+    results, first = tuple(_results(connection, row[0])), made[0] if made else None
+    return GateRun(**dict(zip(_RUN_FIELDS, row, strict=True)), results=results, release=first)
+
+
+def record_gate_run(connection: duckdb.DuckDBPyConnection, run: GateRun) -> None:
+    """Write a gate run, its results and its release; the caller holds the transaction."""
+    counts = [run.count("passed"), run.count("failed"), run.count("warned"), run.count("error")]
+    connection.execute(
+        "INSERT INTO lake.meta.gate_run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [run.gate_run_id, run.snapshot_id, run.ran_at, run.passed, *counts, run.as_of, run.input_fingerprint],
+    )
+    rows = [{**vars(result), "sample": json.dumps(result.sample, default=str)} for result in run.results]
+    connection.execute(_ADD_RESULTS, [run.gate_run_id, rows])
+    if run.release:
+        made = run.release
+        connection.execute(
+            "INSERT INTO lake.meta.release VALUES (?, ?, ?, ?, ?)",
+            [made.release_id, made.snapshot_id, made.gate_run_id, made.released_at, made.as_of],
+        )
+
+
+def _releases(connection: duckdb.DuckDBPyConnection) -> list[Release]:
+    if not table_exists(connection, "meta", "release"):
+        return []
+    rows = connection.execute(
+        "SELECT release_id, snapshot_id, gate_run_id, released_at, as_of FROM lake.meta.release"
+        " ORDER BY snapshot_id DESC, released_at DESC"
+    ).fetchall()
+    return [Release(*row) for row in rows]
+
+
+def _results(connection: duckdb.DuckDBPyConnection, gate_run_id: str) -> list[GateResult]:
+    rows = connection.execute(_RESULTS, [gate_run_id]).fetchall()
+    names = _RESULT_FIELDS.split(", ")
+    return [
+        GateResult(**{**dict(zip(names, row, strict=True)), "sample": tuple(json.loads(row[-1]))})
+        for row in rows
+    ]

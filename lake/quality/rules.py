@@ -1,0 +1,171 @@
+"""A rule: one statement about a table that the gate can test, count and explain. Values only, nothing runs here.
+
+Every rule carries the query that returns its offending rows, so that each of them can be counted and shown.
+Which rules a table has stands in `suites.py` and `suites.yaml`; how they run, in `expectations.py`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from lake.contracts.model import Severity
+
+Kind = Literal["not_null", "between", "in_set", "row_count", "no_rows"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One check of one table. `{table}` in `failing` stands for the table's qualified name."""
+
+    table: str
+    """schema.table, without the lake's alias."""
+    check: str
+    """What has to hold, as a planner would say it."""
+    kind: Kind
+    failing: str
+    """Query that returns the offending rows; a text column `finding`, if it has one, says what is wrong."""
+    finding: str
+    """What the offending rows are, after '3 rows ...'."""
+    severity: Severity = "stop"
+    columns: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    allowed: tuple[str, ...] = ()
+    row_names: tuple[str, ...] = ()
+    """Columns that name a row of the table; a sample shows them beside the column that is wrong."""
+
+    @property
+    def failing_sql(self) -> str:
+        """The query of offending rows with the table's full name in place."""
+        schema, _, name = self.table.partition(".")
+        return self.failing.replace("{table}", f"lake.{identifier(schema)}.{identifier(name)}")
+
+
+def identifier(name: str) -> str:
+    """Quote a name for SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Quote a text for SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def rows_where(table: str, predicate: str, check: str, finding: str, *, columns: Sequence[str] = ()) -> Rule:
+    """No row may satisfy `predicate`, which describes a bad row."""
+    failing = f"SELECT * FROM {{table}} WHERE {predicate}"
+    return Rule(table, check, "no_rows", failing, finding, columns=tuple(columns))
+
+
+def not_null(table: str, column: str) -> Rule:
+    """The column is filled in every row."""
+    failing = f"SELECT * FROM {{table}} WHERE {identifier(column)} IS NULL"
+    return Rule(table, "is filled", "not_null", failing, "without a value", columns=(column,))
+
+
+def between(table: str, column: str, minimum: float | None, maximum: float | None) -> Rule:
+    """Values that are there lie in [minimum, maximum]; an end that is None is open."""
+    name = identifier(column)
+    below, above = f"below {_number(minimum)}", f"above {_number(maximum)}"
+    if minimum is not None and maximum is not None:
+        check, finding = f"is {_number(minimum)} to {_number(maximum)}", f"{below} or {above}"
+        predicate = f"{name} < {minimum!r} OR {name} > {maximum!r}"
+    elif minimum is not None:
+        check, finding, predicate = f"is at least {_number(minimum)}", below, f"{name} < {minimum!r}"
+    else:
+        check, finding, predicate = f"is at most {_number(maximum)}", above, f"{name} > {maximum!r}"
+    failing = f"SELECT * FROM {{table}} WHERE {predicate}"
+    return Rule(
+        table, check, "between", failing, finding, columns=(column,), minimum=minimum, maximum=maximum
+    )
+
+
+def in_set(table: str, column: str, allowed: Sequence[str]) -> Rule:
+    """Values that are there are among `allowed`."""
+    name, values = identifier(column), ", ".join(literal(value) for value in allowed)
+    failing = (
+        f"SELECT * FROM {{table}} WHERE {name} IS NOT NULL AND CAST({name} AS VARCHAR) NOT IN ({values})"
+    )
+    check = f"is one of {', '.join(allowed)}"
+    finding = f"not one of {', '.join(allowed)}"
+    return Rule(table, check, "in_set", failing, finding, columns=(column,), allowed=tuple(allowed))
+
+
+def matches(table: str, column: str, pattern: str) -> Rule:
+    """The whole text of values that are there matches the regular expression."""
+    predicate = f"NOT regexp_full_match(CAST({identifier(column)} AS VARCHAR), {literal(pattern)})"
+    return rows_where(
+        table, predicate, f"matches {pattern}", f"that do not match {pattern}", columns=(column,)
+    )
+
+
+def unique(table: str, columns: Sequence[str], check: str = "is unique") -> Rule:
+    """No two rows agree in all of `columns` (null equals null)."""
+    names = ", ".join(identifier(column) for column in columns)
+    # Grouping 64-bit hashes costs half of grouping texts; rows of a hash met twice are then compared for real.
+    failing = (
+        f"SELECT * FROM {{table}} WHERE hash({names}) IN"
+        f" (SELECT hash({names}) FROM {{table}} GROUP BY ALL HAVING count(*) > 1)"
+        f" QUALIFY count(*) OVER (PARTITION BY {names}) > 1"
+    )
+    return Rule(
+        table, check, "no_rows", failing, "that repeat " + " + ".join(columns), columns=tuple(columns)
+    )
+
+
+def references(table: str, column: str, target: str, where: str | None = None) -> Rule:
+    """Values that are there stand in `target` ('schema.table.column')."""
+    schema, other, key = target.split(".")
+    other_table = f"lake.{identifier(schema)}.{identifier(other)}"
+    predicate = (
+        f"{identifier(column)} IS NOT NULL AND {identifier(column)} NOT IN"
+        f" (SELECT {identifier(key)} FROM {other_table} WHERE {identifier(key)} IS NOT NULL)"
+        + (f" AND ({where})" if where else "")
+    )
+    return rows_where(
+        table, predicate, f"stands in {target}", f"that do not stand in {target}", columns=(column,)
+    )
+
+
+def row_count(table: str, minimum: float | None, maximum: float | None) -> Rule:
+    """The table holds `minimum` to `maximum` rows; an end that is None is open."""
+    low, high = int(minimum or 0), None if maximum is None else int(maximum)
+    wanted = f"at least {low:,}" if high is None else f"{low:,} to {high:,}"
+    bad = f"count(*) < {low}" + ("" if high is None else f" OR count(*) > {high}")
+    failing = (
+        f"SELECT format('{{:,}} rows, {wanted} expected', count(*)) AS finding FROM {{table}} HAVING {bad}"
+    )
+    return Rule(
+        table, f"holds {wanted} rows", "row_count", failing, "too few or too many", minimum=low, maximum=high
+    )
+
+
+def no_findings(table: str, query: str, check: str, *, columns: Sequence[str] = ()) -> Rule:
+    """The query returns no row; each row it returns has a text `finding`."""
+    return Rule(table, check, "no_rows", query, "found", columns=tuple(columns))
+
+
+def no_missing_days(table: str, column: str) -> Rule:
+    """Every day from the first to the last of `column` has a row; missing days are named."""
+    day = f"CAST({identifier(column)} AS DATE)"
+    query = (
+        f"WITH present AS (SELECT DISTINCT {day} AS day FROM {{table}}),"
+        " span AS (SELECT CAST(unnest(generate_series(min(day), max(day), INTERVAL 1 DAY)) AS DATE) AS day FROM present)"
+        " SELECT format('{} is missing', day) AS finding, day FROM span ANTI JOIN present USING (day) ORDER BY day"
+    )
+    return no_findings(table, query, "has rows for every day", columns=(column,))
+
+
+def fresh(table: str, column: str, days: float) -> Rule:
+    """The newest value of `column` is at most `days` before as_of; an empty table has nothing to be fresh."""
+    query = (
+        f"SELECT format('the newest {{}} is {{}}, {{}} days before {{}}; at most {days:g} are allowed', {literal(column)},"
+        " newest, date_diff('day', newest, as_of), as_of) AS finding"
+        f" FROM (SELECT CAST(max({identifier(column)}) AS DATE) AS newest FROM {{table}}), lake.marts.as_of"
+        f" WHERE date_diff('day', newest, as_of) > {days!r}"
+    )
+    return no_findings(table, query, f"is at most {days:g} days behind as_of", columns=(column,))
+
+
+def _number(value: float | None) -> str:
+    return "any" if value is None else f"{value:,.10g}"

@@ -1,0 +1,149 @@
+"""Which rules each table has: those of raw follow from the contracts, all others stand in `suites.yaml`.
+
+Nothing is opened or run here; `gate.py` runs what `all_rules` returns.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from lake.contracts.model import Check, Column, Contract
+from lake.quality import rules
+from lake.quality.rules import Rule, literal
+
+_WORDS = {
+    "grain", "nullable", "rows", "not_null", "at_least", "between", "in_set", "references", "fresh_days", "never",
+    "no_findings", "warn",
+}  # fmt: skip
+
+
+def all_rules(contracts: Sequence[Contract]) -> list[Rule]:
+    """Return every rule of the gate: raw as the contracts say, core, marts and the ledger as suites.yaml says."""
+    of_contracts = [rule for contract in contracts for rule in contract_rules(contract)]
+    return of_contracts + list(model_rules())
+
+
+def contract_rules(contract: Contract) -> list[Rule]:
+    """Return the rules of `raw.<dataset>`: its columns, its key, its checks, and its agreement with the ledger."""
+    table = f"raw.{contract.dataset}"
+    found = [rule for column in contract.columns for rule in _column_rules(table, column)]
+    if contract.keys:
+        found.append(_key_rule(table, contract))
+    if not contract.optional:
+        found.append(rules.row_count(table, 1, None))
+    found.extend(
+        replace(_check_rule(table, contract, check), severity=check.severity) for check in contract.checks
+    )
+    found.append(_ledger_rule(table, contract))
+    return [replace(rule, row_names=contract.keys) for rule in found]
+
+
+@cache
+def model_rules() -> tuple[Rule, ...]:
+    """Return the rules of suites.yaml."""
+    text = files("lake.quality").joinpath("suites.yaml").read_text(encoding="utf-8")
+    return tuple(
+        replace(rule, row_names=tuple(block.get("grain", ())))
+        for table, block in yaml.safe_load(text).items()
+        for rule in _block(table, block)
+    )
+
+
+def _column_rules(table: str, column: Column) -> Iterator[Rule]:
+    if column.required or column.key:
+        yield rules.not_null(table, column.name)
+    if column.minimum is not None or column.maximum is not None:
+        yield rules.between(table, column.name, column.minimum, column.maximum)
+    if column.allowed:
+        yield rules.in_set(table, column.name, column.allowed)
+    if column.pattern:
+        yield rules.matches(table, column.name, column.pattern)
+    if column.references:
+        # The reader quarantined unknown values at loading; later the other dataset may have been replaced.
+        yield replace(rules.references(table, column.name, f"raw.{column.references}"), severity="warn")
+
+
+def _key_rule(table: str, contract: Contract) -> Rule:
+    """A key is unique; where every version is kept, one delivery must not hold two newest versions of it."""
+    if contract.write_mode != "append":
+        return rules.unique(table, contract.keys)
+    columns = (*contract.keys, "_known_at", "_delivery_id")
+    return replace(rules.unique(table, columns, "has one newest version in a delivery"), severity="warn")
+
+
+def _check_rule(table: str, contract: Contract, check: Check) -> Rule:
+    columns = check.columns or ((contract.business_date,) if contract.business_date else ())
+    if check.kind == "row_count_between":
+        rule = rules.row_count(table, check.minimum, check.maximum)
+    elif check.kind == "unique":
+        rule = rules.unique(table, check.columns or contract.keys)
+    elif check.kind == "sql_no_rows":
+        rule = Rule(table, check.name, "no_rows", check.query or "", "found", columns=check.columns)
+    elif not columns:
+        raise ValueError(
+            f"check {check.name!r} of {contract.dataset} names no column and there is no business_date"
+        )
+    elif check.kind == "no_missing_days":
+        rule = rules.no_missing_days(table, columns[0])
+    else:
+        rule = rules.fresh(table, columns[0], check.maximum or 0)
+    return replace(rule, check=check.name)
+
+
+def _ledger_rule(table: str, contract: Contract) -> Rule:
+    """Every row came from a delivery in the ledger; what was appended is all there."""
+    agrees = "held = loaded" if contract.write_mode == "append" else "held <= loaded"
+    query = (
+        "WITH there AS (SELECT _delivery_id AS delivery_id, count(*) AS held FROM {table} GROUP BY ALL),"
+        " ledger AS (SELECT delivery_id, file_name, loaded FROM lake.meta.delivery"
+        f" WHERE dataset = {literal(contract.dataset)} AND status = 'loaded')"
+        " SELECT format('{}: the ledger says {} rows loaded, the table holds {}', coalesce(file_name, delivery_id),"
+        " coalesce(loaded, 0), coalesce(held, 0)) AS finding"
+        " FROM (SELECT delivery_id, file_name, coalesce(loaded, 0) AS loaded, coalesce(held, 0) AS held"
+        f" FROM there FULL JOIN ledger USING (delivery_id)) WHERE NOT ({agrees}) ORDER BY 1"
+    )
+    return rules.no_findings(table, query, "agrees with the ledger")
+
+
+def _block(table: str, block: dict[str, Any]) -> Iterator[Rule]:
+    """Rules of one table's entry; an unknown word is an error of the file, not a rule that is left out."""
+    if unknown := set(block) - _WORDS:
+        raise ValueError(f"suites.yaml, {table}: unknown {', '.join(sorted(unknown))}")
+    if "rows" in block:
+        yield rules.row_count(table, *block["rows"])
+    grain = block.get("grain", [])
+    for column in [
+        *(name for name in grain if name not in block.get("nullable", [])),
+        *block.get("not_null", []),
+    ]:
+        yield rules.not_null(table, column)
+    if grain:
+        yield rules.unique(table, grain)
+    yield from _ranges(table, block)
+    for column, target in block.get("references", {}).items():
+        to, where = (target["to"], target["where"]) if isinstance(target, dict) else (target, None)
+        yield rules.references(table, column, to, where)
+    for column, days in block.get("fresh_days", {}).items():
+        yield rules.fresh(table, column, days)
+    for never in block.get("never", []):
+        yield rules.rows_where(table, never["where"], never["check"], never["finding"])
+    for question in block.get("no_findings", []):
+        yield rules.no_findings(table, question["query"], question["check"])
+    yield from _as_warnings(_block(table, block["warn"]) if "warn" in block else ())
+
+
+def _ranges(table: str, block: dict[str, Any]) -> Iterator[Rule]:
+    for column, minimum in block.get("at_least", {}).items():
+        yield rules.between(table, column, minimum, None)
+    for column, (minimum, maximum) in block.get("between", {}).items():
+        yield rules.between(table, column, minimum, maximum)
+    for column, allowed in block.get("in_set", {}).items():
+        yield rules.in_set(table, column, allowed)
+
+
+def _as_warnings(found: Iterable[Rule]) -> Iterator[Rule]:
+    return (replace(rule, severity="warn") for rule in found)
