@@ -16,6 +16,7 @@ from typing import Any
 import polars as pl
 import xlsxwriter
 
+from lake.company import Company
 from lake.connection import Lake, table_exists
 
 _ORDERS = """
@@ -47,7 +48,14 @@ _KIND = {
     "need_date": "DATE",
     "as_of": "DATE",
 }
-_WIDTH = {"reason": 100, "item_id": 16, "order_id": 22, "proposal_key": 19, "release_id": 24, "superseded_by": 24}
+_WIDTH = {
+    "reason": 100,
+    "item_id": 16,
+    "order_id": 22,
+    "proposal_key": 19,
+    "release_id": 24,
+    "superseded_by": 24,
+}
 _LONGEST_CELL = 32_767
 
 
@@ -61,12 +69,13 @@ def line_rows(lake: Lake, status: str | None = "open") -> pl.DataFrame:
     return _rows(lake, _LINES, status)
 
 
-def export_orders(lake: Lake, folder: Path) -> tuple[Path, Path]:
-    """Write the open orders to `purchase_orders.json` and `.xlsx` in `folder`; return both paths.
+def export(lake: Lake, company: Company) -> tuple[Path, Path]:
+    """Write the open orders to `purchase_orders.json` and `.xlsx` in the company's exports; return both.
 
     Each file is replaced in one step: a reader finds the old one or the new one, whole.
     """
     orders, lines = order_rows(lake), line_rows(lake)
+    folder = company.exports
     folder.mkdir(parents=True, exist_ok=True)
     as_json, as_workbook = folder / "purchase_orders.json", folder / "purchase_orders.xlsx"
     _replace(as_json, lambda path: _write_json(path, orders, lines))
@@ -112,7 +121,11 @@ def _columns(query: str) -> list[str]:
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
     return {
-        name: value.isoformat() if isinstance(value, date) else float(value) if isinstance(value, Decimal) else value
+        name: value.isoformat()
+        if isinstance(value, date)
+        else float(value)
+        if isinstance(value, Decimal)
+        else value
         for name, value in row.items()
     }
 

@@ -16,7 +16,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from lake.connection import Lake
+from lake.connection import Lake, table_exists
 from lake.errors import InputError
 from lake.releases import Release
 
@@ -35,12 +35,19 @@ CREATE TABLE IF NOT EXISTS lake.orders.proposal_line (
 
 @dataclass(frozen=True)
 class ProposalReport:
-    """What one call did to the proposals, by order_id. `is_stale`: a newer release had spoken, nothing was done."""
+    """What one call did. `is_stale`: a newer release had spoken, so nothing was done."""
 
-    proposed: tuple[str, ...] = ()
-    superseded: tuple[str, ...] = ()
-    unchanged: tuple[str, ...] = ()
+    new_orders: tuple[str, ...] = ()
+    superseded_orders: tuple[str, ...] = ()
+    unchanged_orders: tuple[str, ...] = ()
+    proposed_value: float = 0.0
+    """Total cost of the new orders, company currency."""
     is_stale: bool = False
+
+    @property
+    def proposed(self) -> int:
+        """Number of new orders."""
+        return len(self.new_orders)
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,10 @@ class _Order:
     order_id: str = ""
 
     @property
+    def total_cost(self) -> Decimal:
+        return sum((line.total_cost for line in self.lines), Decimal(0))
+
+    @property
     def content(self) -> tuple[Any, ...]:
         return (self.supplier_id, self.location_id, tuple(sorted(line.content for line in self.lines)))
 
@@ -92,14 +103,16 @@ def propose(
     `superseded`, by the order that takes over its needs or, where nothing does, by the release. Raises `InputError`
     when the plan answers one need twice. Two calls at once take turns at the lake's writer lock.
     """
-    wanted = list(_orders(plan, maximum_order_value))
+    wanted = list(_orders(plan, maximum_order_value)) if plan.height else []
     with lake.write() as connection:
         connection.execute(_TABLES)
         if _is_stale(connection, release):
             return ProposalReport(is_stale=True)
         standing = _open_orders(connection)
         kept = {order.content: order.order_id for order in standing}
-        ids = {str(row[0]) for row in connection.execute("SELECT order_id FROM lake.orders.proposal").fetchall()}
+        ids = {
+            str(row[0]) for row in connection.execute("SELECT order_id FROM lake.orders.proposal").fetchall()
+        }
         new = []
         for order in wanted:
             if order.content not in kept:
@@ -111,10 +124,23 @@ def propose(
         _supersede(connection, gone, new, release)
         _insert(connection, new, release, currency)
     return ProposalReport(
-        proposed=tuple(order.order_id for order in new),
-        superseded=tuple(order.order_id for order in gone),
-        unchanged=tuple(sorted(kept[content] for content in contents if content in kept)),
+        new_orders=tuple(order.order_id for order in new),
+        superseded_orders=tuple(order.order_id for order in gone),
+        unchanged_orders=tuple(sorted(kept[content] for content in contents if content in kept)),
+        proposed_value=float(sum((order.total_cost for order in new), Decimal(0))),
     )
+
+
+def list_proposals(lake: Lake, *, include_superseded: bool = False) -> list[dict[str, Any]]:
+    """Return the open orders (or all), one per row of orders.proposal, most urgent first; empty before the first."""
+    with lake.read() as connection:
+        if not table_exists(connection, "orders", "proposal"):
+            return []
+        condition = "" if include_superseded else "WHERE status = 'open'"
+        found = connection.execute(
+            f"SELECT * FROM lake.orders.proposal {condition} ORDER BY need_date, order_id"
+        )
+        return found.pl().to_dicts()
 
 
 def proposal_key(item_id: str, location_id: str, need_date: date) -> str:
@@ -129,7 +155,9 @@ def proposal_key(item_id: str, location_id: str, need_date: date) -> str:
 def _orders(plan: pl.DataFrame, maximum_order_value: float | None) -> Iterator[_Order]:
     groups: dict[tuple[str, str], list[_Line]] = defaultdict(list)
     seen: set[str] = set()
-    for row in plan.filter(pl.col("order_quantity_units") > 0).sort("item_id", "location_id").iter_rows(named=True):
+    for row in (
+        plan.filter(pl.col("order_quantity_units") > 0).sort("item_id", "location_id").iter_rows(named=True)
+    ):
         key = proposal_key(row["item_id"], row["location_id"], row["need_date"])
         if key in seen:
             raise InputError(
@@ -137,7 +165,9 @@ def _orders(plan: pl.DataFrame, maximum_order_value: float | None) -> Iterator[_
                 f"once for {row['need_date']}: make the plan again, it has one row per item and location."
             )
         seen.add(key)
-        line = _Line(proposal_key=key, **{name: row[name] for name in _Line.__dataclass_fields__ if name in row})
+        line = _Line(
+            proposal_key=key, **{name: row[name] for name in _Line.__dataclass_fields__ if name in row}
+        )
         groups[row["supplier_id"], row["location_id"]].append(line)
     for (supplier, location), lines in sorted(groups.items()):
         by_need = sorted(lines, key=lambda line: (line.need_date, line.item_id))
@@ -187,7 +217,12 @@ def _order_id(order: _Order, release: Release, currency: str, taken: set[str]) -
     """Return a readable id that the content decides; content that comes back after being superseded is a new order."""
     attempt = 0
     while True:
-        parts = (currency, order.supplier_id, order.location_id, *map(repr, sorted(x.content for x in order.lines)))
+        parts = (
+            currency,
+            order.supplier_id,
+            order.location_id,
+            *map(repr, sorted(x.content for x in order.lines)),
+        )
         order_id = f"PO-{release.as_of:%Y%m%d}-{_digest(*parts, str(attempt))[:6].upper()}"
         if order_id not in taken:
             return order_id
@@ -210,14 +245,18 @@ def _supersede(
         ]
         shared, heir = max(heirs, default=(0, ""))
         successor.append((order.order_id, heir if shared else release.release_id))
-    connection.register("successor", pl.DataFrame(successor, schema=["order_id", "superseded_by"], orient="row"))
+    connection.register(
+        "successor", pl.DataFrame(successor, schema=["order_id", "superseded_by"], orient="row")
+    )
     connection.execute(
         "UPDATE lake.orders.proposal SET status = 'superseded', superseded_by = successor.superseded_by"
         " FROM successor WHERE proposal.order_id = successor.order_id"
     )
 
 
-def _insert(connection: duckdb.DuckDBPyConnection, orders: Sequence[_Order], release: Release, currency: str) -> None:
+def _insert(
+    connection: duckdb.DuckDBPyConnection, orders: Sequence[_Order], release: Release, currency: str
+) -> None:
     if not orders:
         return
     heads, lines = [], []

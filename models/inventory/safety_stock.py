@@ -169,7 +169,9 @@ class _NegativeBinomial:
     def shortage(stock: Floats, mean: Floats, std: Floats) -> Floats:
         poisson, size, share = _NegativeBinomial._parameters(mean, std)
         whole = np.floor(stock)
-        counts = mean * stats.nbinom.sf(whole - 1, size + 1, share) - stock * stats.nbinom.sf(whole, size, share)
+        counts = mean * stats.nbinom.sf(whole - 1, size + 1, share) - stock * stats.nbinom.sf(
+            whole, size, share
+        )
         limit = mean * stats.poisson.sf(whole - 1, mean) - stock * stats.poisson.sf(whole, mean)
         return np.where(poisson, limit, counts)
 

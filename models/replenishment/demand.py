@@ -73,11 +73,14 @@ def demand_ahead(
     one purchasing location add up as if independent: what they share is in the factor, which is measured on sums.
     """
     series = (
-        forecast.join(series_factor(forecast, calibration, series_segment), on=["item_id", "location_id"], how="left")
+        forecast.join(
+            series_factor(forecast, calibration, series_segment), on=["item_id", "location_id"], how="left"
+        )
         .join(purchasing_location(locations), on="location_id", how="left")
         .with_columns(
             pl.max_horizontal(
-                ((pl.col("p90").cast(pl.Float64) - pl.col("p10").cast(pl.Float64)) / P10_TO_P90_IN_SIGMAS) ** 2,
+                ((pl.col("p90").cast(pl.Float64) - pl.col("p10").cast(pl.Float64)) / P10_TO_P90_IN_SIGMAS)
+                ** 2,
                 pl.col("mean").cast(pl.Float64),
             ).alias("variance")
             * pl.col("variance_factor")
@@ -107,10 +110,14 @@ def series_factor(
     forecast: pl.DataFrame, calibration: pl.DataFrame | None, series_segment: pl.DataFrame | None
 ) -> pl.DataFrame:
     """Return item_id, location_id, variance_factor of every series: of its segment, else of segment 'all', else 1."""
-    series = forecast.select("item_id", "location_id", *(["segment"] if "segment" in forecast.columns else []))
+    series = forecast.select(
+        "item_id", "location_id", *(["segment"] if "segment" in forecast.columns else [])
+    )
     series = series.unique(["item_id", "location_id"])
-    if series_segment is not None and "segment" not in series.columns:
-        segments = series_segment.select("item_id", "location_id", "segment").unique(["item_id", "location_id"])
+    if series_segment is not None and series_segment.height and "segment" not in series.columns:
+        segments = series_segment.select("item_id", "location_id", "segment").unique(
+            ["item_id", "location_id"]
+        )
         series = series.join(segments, on=["item_id", "location_id"], how="left")
     if calibration is None or not calibration.height:
         return series.select("item_id", "location_id", pl.lit(1.0).alias("variance_factor"))

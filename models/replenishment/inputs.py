@@ -48,7 +48,9 @@ def check_forecast(frame: pl.DataFrame, as_of: date) -> pl.DataFrame:
         f"does not have each of the {longest} days that the others have",
     )
     if 0 < longest < 7:
-        raise InputError(f"{name} has {longest} days a series: a weekly pattern needs at least 7, forecast more.")
+        raise InputError(
+            f"{name} has {longest} days a series: a weekly pattern needs at least 7, forecast more."
+        )
     return frame
 
 
@@ -66,12 +68,15 @@ def check_options(frame: pl.DataFrame) -> pl.DataFrame:
     """
     name = "marts.supply_option"
     frame = _door(frame, name, OPTION, ("item_id", "location_id", "supplier_id"))
-    numbers = (
-        "lead_time_days lead_time_mean_days lead_time_std_days minimum_order_units unit_price freight_cost_per_unit"
-    )
+    numbers = "lead_time_days lead_time_mean_days lead_time_std_days minimum_order_units unit_price freight_cost_per_unit"
     refuse(frame, name, ("item_id", "location_id", "supplier_id", "unit_price"), negative=numbers.split())
     realised, contract = pl.col("lead_time_mean_days"), pl.col("lead_time_days")
-    _first(frame, name, realised.is_null() & contract.is_null(), "has neither a realised nor a contract lead time")
+    _first(
+        frame,
+        name,
+        realised.is_null() & contract.is_null(),
+        "has neither a realised nor a contract lead time",
+    )
     _first(frame, name, pl.col("pack_size_units") < 1, "has a pack size below 1")
     lead = pl.coalesce(realised, contract.cast(pl.Float64))
     _first(
@@ -82,7 +87,10 @@ def check_options(frame: pl.DataFrame) -> pl.DataFrame:
     )
     return frame.with_columns(
         lead.alias("lead_days"),
-        pl.when(realised.is_null()).then(0.0).otherwise(pl.col("lead_time_std_days").fill_null(0.0)).alias("lead_std"),
+        pl.when(realised.is_null())
+        .then(0.0)
+        .otherwise(pl.col("lead_time_std_days").fill_null(0.0))
+        .alias("lead_std"),
         contract.cast(pl.Float64).fill_null(lead).alias("contract_days"),
         pl.col("pack_size_units").cast(pl.Int64).fill_null(1),
         pl.col("minimum_order_units").cast(pl.Int64).fill_null(1),
@@ -110,7 +118,9 @@ def _door(frame: pl.DataFrame, name: str, columns: Sequence[str], key: Sequence[
     missing = [column for column in columns if column not in frame.columns]
     if missing:
         raise InputError(f"{name} lacks {', '.join(missing)}: build the release again and plan from it.")
-    _first(frame, name, pl.struct(key).is_duplicated(), f"stands more than once ({', '.join(key)} is its key)")
+    _first(
+        frame, name, pl.struct(key).is_duplicated(), f"stands more than once ({', '.join(key)} is its key)"
+    )
     return frame
 
 

@@ -30,7 +30,9 @@ def cost_cents(units: Integers, micros_per_unit: Integers) -> Integers:
     [13, 101]
     """
     if units.size and float(units.max()) * float(micros_per_unit.max()) > _LARGEST:
-        raise OverflowError("an order's cost is beyond what 18 digits hold: the price or quantity has a wrong unit")
+        raise OverflowError(
+            "an order's cost is beyond what 18 digits hold: the price or quantity has a wrong unit"
+        )
     return np.asarray((units * micros_per_unit + 5_000) // 10_000, dtype=np.int64)
 
 

@@ -78,10 +78,15 @@ def plan(
         (pl.col("is_assumed") | pl.col("is_assumed_of_option").fill_null(False)).alias("is_assumed")
     )
     keys = listing.select("item_id", "location_id")
-    demand = demand_ahead(forecast, locations, calibration, series_segment, keys, _days_ahead(options, settings))
+    demand = demand_ahead(
+        forecast, locations, calibration, series_segment, keys, _days_ahead(options, settings)
+    )
     decided = _decide(rows, demand, settings, as_of)
     chosen = choose(decided)
-    limits = {"maximum_cover_days": settings.maximum_cover_days, "maximum_order_value": settings.maximum_order_value}
+    limits = {
+        "maximum_cover_days": settings.maximum_cover_days,
+        "maximum_order_value": settings.maximum_order_value,
+    }
     reasons = [reason(row | limits) for row in chosen.iter_rows(named=True)]
     return (
         chosen.with_columns(pl.Series("reason", reasons, dtype=pl.String))
@@ -100,14 +105,18 @@ def _listing(
 ) -> pl.DataFrame:
     """Everything that needs a decision, with its stock, service level and the day-index of its demand."""
     key = ["item_id", "location_id"]
-    bought_at = forecast.select(key).unique().join(purchasing_location(locations), on="location_id", how="left")
+    bought_at = (
+        forecast.select(key).unique().join(purchasing_location(locations), on="location_id", how="left")
+    )
     forecast_keys = bought_at.select(
         "item_id", pl.coalesce("purchasing_location_id", "location_id").alias("location_id")
     )
     stock = position.select(
         *key,
         pl.col("on_hand_units").cast(pl.Int64),
-        (pl.col("on_order_units").cast(pl.Int64) + pl.col("in_transit_units").cast(pl.Int64)).alias("on_order_units"),
+        (pl.col("on_order_units").cast(pl.Int64) + pl.col("in_transit_units").cast(pl.Int64)).alias(
+            "on_order_units"
+        ),
         (pl.col("is_assumed") if "is_assumed" in position.columns else pl.lit(False)).alias("is_assumed"),
     )
     listing = (
@@ -150,6 +159,9 @@ def _service_levels(planner_settings: pl.DataFrame | None) -> pl.DataFrame:
     """item_id, planner_level: what planners set per item, between 0.5 and 1."""
     if planner_settings is None or not planner_settings.height:
         return pl.DataFrame(schema={"item_id": pl.String, "planner_level": pl.Float64})
+    if "_known_at" in planner_settings.columns:  # staging keeps every version: the newest speaks
+        newest_last = planner_settings.sort("_known_at", "_file", "_line", nulls_last=False)
+        planner_settings = newest_last.unique("item_id", keep="last", maintain_order=True)
     levels = planner_settings.select(
         "item_id", pl.col("cycle_service_level").cast(pl.Float64).alias("planner_level")
     ).drop_nulls()
@@ -162,7 +174,9 @@ def _service_levels(planner_settings: pl.DataFrame | None) -> pl.DataFrame:
     refuse(levels, "planner_setting", ("item_id",))
     if levels["item_id"].is_duplicated().any():
         twice = levels.filter(pl.col("item_id").is_duplicated())["item_id"][0]
-        raise InputError(f"planner_setting: item_id {twice} stands more than once; keep one row in the workbook.")
+        raise InputError(
+            f"planner_setting: item_id {twice} stands more than once; keep one row in the workbook."
+        )
     return levels
 
 
@@ -194,7 +208,10 @@ def _decide(rows: pl.DataFrame, demand: DemandAhead, settings: Replenishment, as
     safety = np.maximum(safety_stock.demand_quantile(level, mean, std, law) - mean, 0.0)
     point = mean + safety
     per_day = demand.mean[at].mean(axis=1)
-    price, freight = money.micros(_number(rows, "unit_price")), money.micros(_number(rows, "freight_cost_per_unit"))
+    price, freight = (
+        money.micros(_number(rows, "unit_price")),
+        money.micros(_number(rows, "freight_cost_per_unit")),
+    )
     economic = _economic_quantity(per_day, price, settings)
     review_mean = demand.over(at, np.full(len(at), review))[0]
     up_to = policies.order_up_to_level(point, economic, review_mean)
@@ -203,7 +220,10 @@ def _decide(rows: pl.DataFrame, demand: DemandAhead, settings: Replenishment, as
         rows["supplier_id"].is_not_null() & rows["on_hand_units"].is_not_null() & ~rows["is_discontinued"]
     ).to_numpy()
     wanted = np.where(can_plan, policies.order_quantity(position, point, up_to, pack, minimum), 0)
-    cap_cover = demand.over(at, np.full(len(at), float(min(settings.maximum_cover_days, demand.days - 1))))[0] - position
+    cap_cover = (
+        demand.over(at, np.full(len(at), float(min(settings.maximum_cover_days, demand.days - 1))))[0]
+        - position
+    )
     cap_value = _affordable_units(price + freight, settings)
     quantity = policies.within_limit(wanted, np.minimum(cap_cover, cap_value), pack, minimum)
     limit = np.where(cap_cover <= cap_value, "maximum_cover_days", "maximum_order_value")
@@ -233,7 +253,15 @@ def _decide(rows: pl.DataFrame, demand: DemandAhead, settings: Replenishment, as
         "days_of_cover_after": demand.days_covered(at, position + quantity),
         "eoq_units": economic,
         "comparable_cost": (price + freight) * (1 + settings.holding_cost_rate_per_year * holding_years),
-        **_legacy(rows, per_day, demand.over(at, lead + review)[1] / (lead + review), position, economic, pack, level),
+        **_legacy(
+            rows,
+            per_day,
+            demand.over(at, lead + review)[1] / (lead + review),
+            position,
+            economic,
+            pack,
+            level,
+        ),
     }
     decided = rows.with_columns(
         *(pl.Series(name, values) for name, values in columns.items()),
@@ -243,7 +271,9 @@ def _decide(rows: pl.DataFrame, demand: DemandAhead, settings: Replenishment, as
         money.cents_as_decimal("freight_cost", carriage),
         money.cents_as_decimal("total_cost", goods + carriage),
         rows["freight_cost_per_unit"].is_not_null().alias("freight_is_known"),
-        pl.Series("need_date", [as_of + timedelta(days=int(day)) if day >= 0 else None for day in need_day], pl.Date),
+        pl.Series(
+            "need_date", [as_of + timedelta(days=int(day)) if day >= 0 else None for day in need_day], pl.Date
+        ),
         pl.lit(as_of).alias("as_of"),
     )
     return _unknown_is_null(decided)
@@ -301,9 +331,9 @@ def _unknown_is_null(decided: pl.DataFrame) -> pl.DataFrame:
     needs |= {name: has_supplier & has_stock for name in orders}
     needs["days_of_cover_before"] &= pl.col("days_of_cover_before").is_finite()
     needs["days_of_cover_after"] &= pl.col("days_of_cover_after").is_finite()
-    return decided.with_columns(pl.when(known).then(pl.col(name)).alias(name) for name, known in needs.items()).with_columns(
-        pl.col("policy").fill_null("none")
-    )
+    return decided.with_columns(
+        pl.when(known).then(pl.col(name)).alias(name) for name, known in needs.items()
+    ).with_columns(pl.col("policy").fill_null("none"))
 
 
 def _number(rows: pl.DataFrame, column: str, filler: float = 0) -> NDArray[np.float64]:

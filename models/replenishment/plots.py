@@ -16,21 +16,17 @@ from models.replenishment.demand import demand_ahead
 DAYS_SHOWN = 56
 
 
-def projected_stock_png(
-    plan: pl.DataFrame,
+def projected_stock_plot(
+    row: dict[str, Any],
     demand_forecast: pl.DataFrame,
     locations: pl.DataFrame,
-    *,
     calibration: pl.DataFrame | None = None,
-    item_id: str | None = None,
-    location_id: str | None = None,
 ) -> bytes:
-    """Return a PNG of one row of the plan (default: the dearest order): stock with and without the order, 56 days.
+    """Return a PNG of one row of the plan: its stock with and without the order, 56 days ahead.
 
     The fan is the 10 % to 90 % quantile of *cumulated* demand, not a sum of daily quantiles. What is on order and in
-    transit counts as there: the plan's inventory position. `ValueError` when the plan has no such row.
+    transit counts as it does there: the plan's inventory position.
     """
-    row = _row(plan, item_id, location_id)
     keys = pl.DataFrame({"item_id": [row["item_id"]], "location_id": [row["location_id"]]})
     forecast = demand_forecast.filter(pl.col("item_id") == row["item_id"])
     demand = demand_ahead(forecast, locations, calibration, None, keys, DAYS_SHOWN)
@@ -41,18 +37,6 @@ def projected_stock_png(
     return _draw(row, days, mean, low, high)
 
 
-def _row(plan: pl.DataFrame, item_id: str | None, location_id: str | None) -> dict[str, Any]:
-    rows = plan
-    if item_id is not None:
-        rows = rows.filter(pl.col("item_id") == item_id)
-    if location_id is not None:
-        rows = rows.filter(pl.col("location_id") == location_id)
-    if not rows.height:
-        raise ValueError(f"the plan has no row for item {item_id}, location {location_id}")
-    rows = rows.sort(pl.col("total_cost").cast(pl.Float64), "item_id", "location_id", descending=[True, False, False])
-    return rows.row(0, named=True)
-
-
 def _draw(row: dict[str, Any], days: list[date], mean: Any, low: Any, high: Any) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -61,15 +45,24 @@ def _draw(row: dict[str, Any], days: list[date], mean: Any, low: Any, high: Any)
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     position = row["inventory_position_units"] or 0
-    axes.fill_between(days, position - high, position - low, alpha=0.2, label="demand, 10 % to 90 %", linewidth=0)
+    axes.fill_between(
+        days, position - high, position - low, alpha=0.2, label="demand, 10 % to 90 %", linewidth=0
+    )
     axes.plot(days, position - mean, label="projected stock, no order")
     if row["order_quantity_units"]:
         lead = int(np.ceil(row["lead_time_mean_days"]))
         arrives = row["as_of"] + timedelta(days=max(lead, 1))
         arrived = np.array([day >= arrives for day in days]) * row["order_quantity_units"]
-        axes.plot(days, position - mean + arrived, linestyle="--", label=f"with {row['order_quantity_units']} ordered")
+        axes.plot(
+            days,
+            position - mean + arrived,
+            linestyle="--",
+            label=f"with {row['order_quantity_units']} ordered",
+        )
         axes.axvline(arrives, linewidth=0.8, color="grey")
-        axes.annotate(f"arrives {arrives}", (arrives, 1), xycoords=("data", "axes fraction"), va="top", fontsize=8)
+        axes.annotate(
+            f"arrives {arrives}", (arrives, 1), xycoords=("data", "axes fraction"), va="top", fontsize=8
+        )
     if row["reorder_point_units"] is not None:
         axes.axhline(row["reorder_point_units"], linestyle=":", color="tab:red", label="reorder point")
         axes.axhline(row["safety_stock_units"], linestyle=":", color="tab:orange", label="safety stock")

@@ -18,19 +18,21 @@ def reason(row: dict[str, Any]) -> str:
     if row["supplier_id"] is None:
         return "No order: no supplier is known for this item here; add its supplier terms."
     if row["on_hand_units"] is None:
-        return "No order: no stock record of this item is known here; count it, or add it to the stock export."
+        return (
+            "No order: no stock record of this item is known here; count it, or add it to the stock export."
+        )
     if row["demand_mean_units"] == 0 and not row["is_due"]:
         return f"No order: no demand is expected in the {_days(row)}."
-    position = (
-        f"position {row['inventory_position_units']} (on hand {row['on_hand_units']}, on order {row['on_order_units']})"
-    )
+    position = f"position {row['inventory_position_units']} (on hand {row['on_hand_units']}, on order {row['on_order_units']})"
     point = (
         f"reorder point {number(row['reorder_point_units'])} = {number(row['demand_mean_units'])} expected over the "
         f"{_days(row)} + {number(row['safety_stock_units'])} safety stock for {row['cycle_service_level']:.1%} service"
     )
     if not row["is_due"]:
         return f"No order: {position} is above the {point}."
-    return f"{_order(row)}: {position} is at or below the {point}.{_limit(row)}{_supplier(row)}{_freight(row)}"
+    return (
+        f"{_order(row)}: {position} is at or below the {point}.{_limit(row)}{_supplier(row)}{_freight(row)}"
+    )
 
 
 def number(value: float) -> str:
@@ -73,7 +75,9 @@ def _supplier(row: dict[str, Any]) -> str:
 
 
 def _freight(row: dict[str, Any]) -> str:
-    return "" if row["freight_is_known"] else " No freight rate is known for the lane: freight is counted as 0."
+    return (
+        "" if row["freight_is_known"] else " No freight rate is known for the lane: freight is counted as 0."
+    )
 
 
 def _days(row: dict[str, Any]) -> str:

@@ -46,7 +46,12 @@ def choose(options: pl.DataFrame) -> pl.DataFrame:
         is_usual | (can_order & (pl.col("usual_is_blocked") | is_cheaper))
     )
     chosen = candidates.sort(
-        *key, is_usual & pl.col("usual_is_blocked"), "comparable_cost", "lead_days", "supplier_id", nulls_last=True
+        *key,
+        is_usual & pl.col("usual_is_blocked"),
+        "comparable_cost",
+        "lead_days",
+        "supplier_id",
+        nulls_last=True,
     ).group_by(key, maintain_order=True)
     return chosen.first().with_columns(
         pl.when(is_usual).then(None).otherwise(pl.col("usual_supplier")).alias("instead_of"),

@@ -10,12 +10,23 @@ import pytest
 from lake.connection import Lake
 from lake.releases import Release, create_tables
 from models.replenishment.plan import plan
-from tests.models.replenishment.cases import AS_OF, forecast, locations, option, options, position, settings, steady
+from tests.models.replenishment.cases import (
+    AS_OF,
+    forecast,
+    locations,
+    option,
+    options,
+    position,
+    settings,
+    steady,
+)
 
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
-    return Lake(tmp_path / "lake" / "catalog.sqlite", tmp_path / "lake" / "data", tmp_path / "lake" / "writer.lock")
+    return Lake(
+        tmp_path / "lake" / "catalog.sqlite", tmp_path / "lake" / "data", tmp_path / "lake" / "writer.lock"
+    )
 
 
 @pytest.fixture
@@ -28,7 +39,13 @@ def release_of(lake: Lake) -> Callable[..., Release]:
             create_tables(connection)
             connection.execute(
                 "INSERT INTO lake.meta.release VALUES (?, ?, ?, ?, ?)",
-                [release.release_id, release.snapshot_id, release.gate_run_id, release.released_at, release.as_of],
+                [
+                    release.release_id,
+                    release.snapshot_id,
+                    release.gate_run_id,
+                    release.released_at,
+                    release.as_of,
+                ],
             )
         return release
 
@@ -46,7 +63,13 @@ def small_plan(on_hand_a: int = 50, on_hand_b: int = 10, **changes: float) -> pl
         locations(DC="DC", ST="DC"),
         position(("A", "DC", on_hand_a, 0, 20), ("B", "DC", on_hand_b, 0, 0)),
         options(
-            option("A", pack_size_units=24, minimum_order_units=48, lead_time_mean_days=8.5, lead_time_std_days=1.5),
+            option(
+                "A",
+                pack_size_units=24,
+                minimum_order_units=48,
+                lead_time_mean_days=8.5,
+                lead_time_std_days=1.5,
+            ),
             option("B", supplier="S2", unit_price=3.335),
         ),
         settings=settings(order_cost=50.0, **changes),

@@ -25,14 +25,20 @@ def rows(lake: Lake, query: str) -> list[tuple[Any, ...]]:
 
 
 def all_rows(lake: Lake) -> list[list[tuple[Any, ...]]]:
-    return [rows(lake, f"SELECT * FROM lake.orders.{table} ORDER BY ALL") for table in ("proposal", "proposal_line")]
+    return [
+        rows(lake, f"SELECT * FROM lake.orders.{table} ORDER BY ALL")
+        for table in ("proposal", "proposal_line")
+    ]
 
 
 def test_orders_are_grouped_and_add_up(lake: Lake, release_of: Callable[..., Release]) -> None:
     report = propose(lake, release_of(), small_plan(), "EUR")
-    assert len(report.proposed) == 2
-    assert all(order_id.startswith("PO-20260630-") for order_id in report.proposed)
-    for head in rows(lake, "SELECT order_id, line_count, units, goods_cost, freight_cost, total_cost FROM lake.orders.proposal"):
+    assert report.proposed == 2
+    assert all(order_id.startswith("PO-20260630-") for order_id in report.new_orders)
+    for head in rows(
+        lake,
+        "SELECT order_id, line_count, units, goods_cost, freight_cost, total_cost FROM lake.orders.proposal",
+    ):
         lines = rows(
             lake,
             "SELECT count(*), sum(order_quantity_units), sum(goods_cost), sum(freight_cost), sum(goods_cost + freight_cost)"
@@ -46,7 +52,7 @@ def test_the_same_release_twice_adds_nothing(lake: Lake, release_of: Callable[..
     first = propose(lake, release, small_plan(), "EUR")
     before = all_rows(lake)
     second = propose(lake, release, small_plan(), "EUR")
-    assert second == ProposalReport(unchanged=tuple(sorted(first.proposed)))
+    assert second == ProposalReport(unchanged_orders=tuple(sorted(first.new_orders)))
     assert all_rows(lake) == before
 
 
@@ -54,21 +60,28 @@ def test_a_new_plan_supersedes_what_changed_only(lake: Lake, release_of: Callabl
     first = propose(lake, release_of(), small_plan(), "EUR")
     before = dict(rows(lake, "SELECT supplier_id, order_id FROM lake.orders.proposal"))
     second = propose(lake, release_of("R2"), small_plan(on_hand_a=40), "EUR")
-    assert second.superseded == (before["S1"],)
-    assert second.unchanged == (before["S2"],)
-    assert set(first.proposed) == set(before.values())
-    assert rows(lake, "SELECT order_id, status, superseded_by FROM lake.orders.proposal ORDER BY release_id, supplier_id") == [
-        (before["S1"], "superseded", second.proposed[0]),
+    assert second.superseded_orders == (before["S1"],)
+    assert second.unchanged_orders == (before["S2"],)
+    assert set(first.new_orders) == set(before.values())
+    assert rows(
+        lake,
+        "SELECT order_id, status, superseded_by FROM lake.orders.proposal ORDER BY release_id, supplier_id",
+    ) == [
+        (before["S1"], "superseded", second.new_orders[0]),
         (before["S2"], "open", None),
-        (second.proposed[0], "open", None),
+        (second.new_orders[0], "open", None),
     ]
 
 
-def test_a_need_that_is_gone_is_superseded_by_the_release(lake: Lake, release_of: Callable[..., Release]) -> None:
+def test_a_need_that_is_gone_is_superseded_by_the_release(
+    lake: Lake, release_of: Callable[..., Release]
+) -> None:
     propose(lake, release_of(), small_plan(), "EUR")
     report = propose(lake, release_of("R2"), small_plan(on_hand_a=5_000, on_hand_b=5_000), "EUR")
-    assert report.proposed == () and len(report.superseded) == 2
-    assert rows(lake, "SELECT DISTINCT status, superseded_by FROM lake.orders.proposal") == [("superseded", "R2")]
+    assert report.proposed == 0 and len(report.superseded_orders) == 2
+    assert rows(lake, "SELECT DISTINCT status, superseded_by FROM lake.orders.proposal") == [
+        ("superseded", "R2")
+    ]
 
 
 def test_content_that_comes_back_is_a_new_order(lake: Lake, release_of: Callable[..., Release]) -> None:
@@ -76,7 +89,7 @@ def test_content_that_comes_back_is_a_new_order(lake: Lake, release_of: Callable
     first = propose(lake, release, small_plan(), "EUR")
     propose(lake, release, small_plan(on_hand_a=40), "EUR")
     third = propose(lake, release, small_plan(), "EUR")
-    assert len(third.proposed) == 1 and third.proposed[0] not in first.proposed
+    assert third.proposed == 1 and third.new_orders[0] not in first.new_orders
     ids = [row[0] for row in rows(lake, "SELECT order_id FROM lake.orders.proposal")]
     assert len(ids) == len(set(ids)) == 4
 
@@ -94,9 +107,11 @@ def test_an_order_stays_within_the_maximum_value(lake: Lake, release_of: Callabl
     two_of_one_supplier = small_plan().with_columns(pl.lit("S1").alias("supplier_id"))
     total = sum(two_of_one_supplier["total_cost"].to_list(), Decimal(0))
     whole = propose(lake, release_of(), two_of_one_supplier, "EUR")
-    assert len(whole.proposed) == 1
-    parts = propose(lake, release_of("R2"), two_of_one_supplier, "EUR", maximum_order_value=float(total) - 0.01)
-    assert len(parts.proposed) == 2 and parts.superseded == whole.proposed
+    assert whole.proposed == 1
+    parts = propose(
+        lake, release_of("R2"), two_of_one_supplier, "EUR", maximum_order_value=float(total) - 0.01
+    )
+    assert parts.proposed == 2 and parts.superseded_orders == whole.new_orders
 
 
 def test_a_need_answered_twice_is_refused(lake: Lake, release_of: Callable[..., Release]) -> None:
@@ -118,4 +133,6 @@ def test_two_at_once_propose_once(lake: Lake, release_of: Callable[..., Release]
     runs = [subprocess.Popen([sys.executable, "-c", program, str(tmp_path)]) for _ in range(2)]
     assert [run.wait(timeout=60) for run in runs] == [0, 0]
     assert rows(lake, "SELECT status, count(*) FROM lake.orders.proposal GROUP BY ALL") == [("open", 2)]
-    assert rows(lake, "SELECT count(*), count(DISTINCT proposal_key) FROM lake.orders.proposal_line") == [(2, 2)]
+    assert rows(lake, "SELECT count(*), count(DISTINCT proposal_key) FROM lake.orders.proposal_line") == [
+        (2, 2)
+    ]
