@@ -5,8 +5,6 @@ Importing this module does not import Feast (14 CPU seconds cold): a run whose d
 
 import hashlib
 import importlib.metadata
-import json
-import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,7 +86,7 @@ def open_store(company: Company, release: Release | int | None = None) -> "Featu
 
     Applies the definitions first if no registry exists.
     """
-    from feast import FeatureStore, RepoConfig  # noqa: PLC0415  importing Feast is dear
+    from feast import FeatureStore, RepoConfig
 
     if not _registry(company).exists():
         apply(company)
@@ -97,9 +95,9 @@ def open_store(company: Company, release: Release | int | None = None) -> "Featu
 
 
 def _apply_to(company: Company, registry: Path) -> None:
-    from feast import FeatureStore, RepoConfig  # noqa: PLC0415  importing Feast is dear
+    from feast import FeatureStore, RepoConfig
 
-    from features.definitions import OBJECTS  # noqa: PLC0415  it imports Feast
+    from features.definitions import OBJECTS
 
     store = FeatureStore(config=RepoConfig(**settings(company, registry=registry)))
     store.apply([*OBJECTS], objects_to_delete=_no_longer_defined(store, OBJECTS), partial=False)

@@ -38,7 +38,7 @@ def build_definitions(
     return dg.Definitions(
         assets=[raw, dbt, gate, online_store, forecast_assets(), replenishment, proposal],
         jobs=[daily],
-        schedules=[_daily_schedule(company, daily)],
+        schedules=[_daily_schedule(company)],
         sensors=[inbox_sensor(house), _failure_sensor(company)],
         resources=resources | dict(resource_overrides or {}),
         # In one process: a step under the multiprocess executor costs about 5.5 s to start.
@@ -46,10 +46,10 @@ def build_definitions(
     )
 
 
-def _daily_schedule(company: Company, job: dg.UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
+def _daily_schedule(company: Company) -> dg.ScheduleDefinition:
     return dg.ScheduleDefinition(
         name="every_morning",
-        job=job,
+        job_name=DAILY,
         cron_schedule="0 5 * * *",
         execution_timezone=company.settings.timezone,
         description="Plans the day before planners come in.",

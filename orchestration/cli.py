@@ -44,9 +44,8 @@ def init(
     name: Annotated[str, typer.Argument(help="Name of the new company: lower case, digits and _.")],
 ) -> None:
     """Make the folder of a new company, with a sample contract to begin from."""
-    from lake.scaffold import init_company
-
     from lake.company import companies_folder
+    from lake.scaffold import init_company
 
     for path in init_company(name, companies_folder()):
         typer.echo(path)
@@ -89,8 +88,8 @@ def ingest(
 
     opened = _company(company, home)
     report = ingest_company(opened, dataset)
-    _print(report.to_dict(), as_json, lambda: ingest_lines(report))
-    raise typer.Exit(2 if report.refused else 0)
+    _print(report.totals | {"problems": report.problems}, as_json, lambda: ingest_lines(report))
+    raise typer.Exit(0 if report.is_clean else 2)
 
 
 @app.command()
@@ -134,9 +133,8 @@ def contract_lint(
     company: CompanyOption = None, as_json: JsonOption = False, home: HomeOption = None
 ) -> None:
     """Check every contract of a company and name each problem with file and line."""
-    from lake.contracts.linting import lint
-
     from lake.company import load_company
+    from lake.contracts.linting import lint
 
     opened = load_company(company, home)
     problems = lint(opened)
@@ -153,11 +151,12 @@ def quarantine_list(
     company: CompanyOption = None, home: HomeOption = None, as_json: JsonOption = False
 ) -> None:
     """Count the quarantined rows by dataset and rule."""
-    from lake.quarantine import list_quarantine
+    from dataclasses import asdict
 
+    from lake.quarantine import list_quarantine
     from orchestration.show import table
 
-    rows = list_quarantine(_lake(_company(company, home)))
+    rows = [asdict(row) for row in list_quarantine(_lake(_company(company, home)))]
     _print(rows, as_json, lambda: table(rows, empty="Nothing is in quarantine."))
 
 
@@ -171,12 +170,13 @@ def quarantine_show(
     as_json: JsonOption = False,
 ) -> None:
     """Show quarantined rows whole, with file, line and every reason."""
-    from lake.quarantine import show
+    from dataclasses import asdict
 
+    from lake.quarantine import show
     from orchestration.show import quarantine_lines
 
     rows = show(_lake(_company(company, home)), dataset=dataset, rule=rule, limit=limit)
-    _print(rows, as_json, lambda: quarantine_lines(rows))
+    _print([asdict(row) for row in rows], as_json, lambda: quarantine_lines(rows))
 
 
 @releases_app.command("list")
@@ -201,9 +201,8 @@ def orders_list(
     as_json: JsonOption = False,
 ) -> None:
     """List the proposed purchase orders that are open."""
-    from planning.proposals import list_proposals
-
     from orchestration.show import table
+    from planning.proposals import list_proposals
 
     rows = list_proposals(_lake(_company(company, home)), include_superseded=everything)
     _print(rows, as_json, lambda: table(rows, empty="No proposal is open."))

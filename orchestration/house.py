@@ -1,18 +1,18 @@
 """What every step needs: the company, its contracts and its lake. Dagster carries it as a resource."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import dagster as dg
-from lake.contracts.reading import load_contracts
 
 from lake.company import Company, load_company
 from lake.connection import Lake
 from lake.contracts.model import Contract
-from lake.errors import StocklakeError
+from lake.contracts.reading import load_contracts
+from lake.errors import InputError, StocklakeError
 from lake.releases import Release, current_release
 from orchestration import journal
 
@@ -70,4 +70,8 @@ def stage(context: dg.AssetExecutionContext, house: House, name: str) -> Iterato
         ) from error
 
 
-AssetFactory = Callable[[House], list[dg.AssetsDefinition]]
+def refuse_unfinished_loading(house: House) -> None:
+    """Raise `InputError` while the newest ingest has files that did not load: staging and onward wait for them."""
+    raw = journal.newest(house.lake, "raw")
+    if raw and raw.message:
+        raise InputError(raw.message)

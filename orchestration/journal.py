@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 
 from lake.connection import Lake, table_exists
+from lake.errors import StocklakeError
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS lake.meta.run_step (
@@ -85,6 +86,7 @@ def step(lake: Lake, run_id: str, stage: str) -> Iterator[StepRecord]:
         record.succeeded = True
     except Exception as error:
         record.message = str(error)
+        record.counts["exit_code"] = error.exit_code if isinstance(error, StocklakeError) else 1
         raise
     finally:
         record.wall_s = time.perf_counter() - wall
@@ -95,13 +97,24 @@ def step(lake: Lake, run_id: str, stage: str) -> Iterator[StepRecord]:
 
 def last_run(lake: Lake) -> list[StepRecord]:
     """Return the steps of the newest run, in the order in which they started; none before the first run."""
+    return _steps(
+        lake,
+        "WHERE run_id = (SELECT run_id FROM lake.meta.run_step ORDER BY started_at DESC LIMIT 1)"
+        " ORDER BY started_at",
+    )
+
+
+def newest(lake: Lake, stage: str) -> StepRecord | None:
+    """Return the newest record of a stage, whichever run it was part of."""
+    found = _steps(lake, "WHERE stage = ? ORDER BY started_at DESC LIMIT 1", [stage])
+    return found[0] if found else None
+
+
+def _steps(lake: Lake, where: str, parameters: list[str] | None = None) -> list[StepRecord]:
     with lake.read() as connection:
         if not table_exists(connection, "meta", "run_step"):
             return []
-        rows = connection.execute(
-            "SELECT * FROM lake.meta.run_step WHERE run_id = (SELECT run_id FROM lake.meta.run_step"
-            " ORDER BY started_at DESC LIMIT 1) ORDER BY started_at"
-        ).fetchall()
+        rows = connection.execute(f"SELECT * FROM lake.meta.run_step {where}", parameters or []).fetchall()
     return [_record(row) for row in rows]
 
 

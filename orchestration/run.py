@@ -5,15 +5,16 @@ import os
 import subprocess
 import sys
 import warnings
-
-from lake.ingest import IngestReport
+from typing import TYPE_CHECKING
 
 from lake.company import Company
 from lake.errors import CompanyError, InputError
+from lake.ingest import IngestReport
 from orchestration.display import progress_display
 from orchestration.instance import environment, open_instance
 
-LOG = logging.getLogger("stocklake")
+if TYPE_CHECKING:
+    import dagster as dg
 
 
 def run_company(company: Company, *, last_good: bool = False) -> int:
@@ -32,10 +33,9 @@ def ingest_company(company: Company, datasets: list[str] | None = None) -> Inges
     """Land and load what has arrived, without Dagster."""
     from uuid import uuid4
 
+    from lake.connection import Lake
     from lake.contracts.reading import load_contracts
     from lake.ingest import ingest
-
-    from lake.connection import Lake
     from orchestration import journal
 
     write_exports(company)
@@ -44,7 +44,8 @@ def ingest_company(company: Company, datasets: list[str] | None = None) -> Inges
     run_id = str(uuid4())
     with progress_display(), journal.step(Lake.of(company), run_id, "raw") as record:
         report = ingest(company, contracts, run_id=run_id, datasets=datasets)
-        record.counts |= report.totals()
+        record.counts |= report.totals
+        record.message = "; ".join(report.problems)
     return report
 
 
@@ -76,9 +77,8 @@ def write_exports(company: Company) -> None:
 def prepare(company: Company) -> None:
     """Lint the contracts, apply feature definitions that changed, and parse dbt, before definitions load."""
     from features.repository import apply
-    from lake.contracts.reading import load_contracts
-
     from lake import transform
+    from lake.contracts.reading import load_contracts
 
     contracts = load_contracts(company)
     transform.parse(company, contracts)
@@ -86,38 +86,32 @@ def prepare(company: Company) -> None:
 
 
 def _run_job(company: Company, *, last_good: bool) -> int:
-
     from orchestration.build import DAILY, build_definitions
 
     _quiet()
     definitions = build_definitions(company, last_good=last_good)
     with open_instance(company) as instance:
-        result = definitions.get_job_def(DAILY).execute_in_process(
+        result = definitions.resolve_job_def(DAILY).execute_in_process(
             instance=instance,
             raise_on_error=False,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
-        return 0 if result.success else _exit_code(result)
+    return 0 if result.success else _exit_code(company, result)
 
 
-def _exit_code(result: "object") -> int:
+def _exit_code(company: Company, result: "dg.ExecuteInProcessResult") -> int:
     """Return the code that the first failure carries, and say on standard error what failed."""
-    import dagster as dg
+    from lake.connection import Lake
+    from orchestration import journal
 
-    assert isinstance(result, dg.ExecuteInProcessResult)
-    codes = []
+    for step in journal.last_run(Lake.of(company)):
+        if step.message:
+            print(f"stocklake: {step.stage}: {step.message}", file=sys.stderr)
+            return int(step.counts.get("exit_code", 1))
     for event in result.all_events:
-        if not event.is_step_failure:
-            continue
-        data = event.step_failure_data
-        failure = data.user_failure_data
-        description = (failure.description if failure else None) or (
-            data.error.message if data.error else "failed"
-        )
-        print(f"stocklake: {event.step_key}: {description.strip()}", file=sys.stderr)
-        code = failure.metadata.get("exit_code") if failure else None
-        codes.append(int(code.value) if code is not None else 1)
-    return codes[0] if codes else 1
+        if event.is_step_failure and event.step_failure_data.error:
+            print(f"stocklake: {event.step_key}: {event.step_failure_data.error.message}", file=sys.stderr)
+    return 1
 
 
 def _known(datasets: list[str] | None, known: set[str]) -> None:

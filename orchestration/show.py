@@ -4,12 +4,13 @@ from collections.abc import Iterable, Sequence
 from io import StringIO
 from typing import Any
 
-from lake.ingest import IngestReport
 from rich.console import Console
 from rich.table import Table
 
 from lake.company import Company
 from lake.connection import Lake, table_exists
+from lake.ingest import IngestReport
+from lake.quarantine import QuarantinedRow
 from orchestration import journal
 
 _WIDTH = 118
@@ -67,21 +68,19 @@ def _NEXT(company: Company) -> list[str]:  # noqa: N802
 
 
 def ingest_lines(report: IngestReport) -> list[str]:
-    """Return what an ingest did, file by file only where something is wrong."""
-    counts = report.totals()
-    lines = [f"{name.replace('_', ' ')}: {value:,}" for name, value in counts.items()]
-    return lines + [f"refused: {problem.reason}" for problem in report.refused]
+    """Return what an ingest did, and a sentence for everything that a person has to act on."""
+    lines = [f"{name.replace('_', ' '):<16}{value:>12,}" for name, value in report.totals.items()]
+    return lines + [f"problem: {problem}" for problem in report.problems]
 
 
-def quarantine_lines(rows: Iterable[dict[str, Any]]) -> list[str]:
+def quarantine_lines(rows: Iterable[QuarantinedRow]) -> list[str]:
     """Return refused rows one below the other: where, why, and the raw text."""
     lines = []
     for row in rows:
-        sheet = f", sheet {row['sheet']}" if row.get("sheet") else ""
-        lines.append(f"{row['dataset']}: {row['file_name']}{sheet}, line {row['line']}")
-        reasons = zip(row["rules"], row["columns"], row["messages"], strict=True)
-        lines += [f"    {rule} ({column}): {message}" for rule, column, message in reasons]
-        lines += [f"    | {row['raw_text']}", ""]
+        lines.append(f"{row.dataset}: {row.place}")
+        for rule, column, message in zip(row.rules, row.columns, row.messages, strict=True):
+            lines.append(f"    {rule}: {f'{column}: ' if column else ''}{message}")
+        lines += [f"    | {row.raw_text}", ""]
     return lines or ["Nothing is in quarantine."]
 
 

@@ -113,7 +113,7 @@ class Validator:
         return _no_rows_expectation()(unexpected_rows_query=f"SELECT * FROM {view} /* of {{batch}} */")
 
     def _make_source(self) -> Any:
-        from duckdb_engine import ConnectionWrapper  # noqa: PLC0415
+        from duckdb_engine import ConnectionWrapper
 
         context = self._gx.get_context(mode="ephemeral")
         context.variables.progress_bars = {"globally": False}
@@ -148,8 +148,8 @@ def _great_expectations() -> Any:
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecations inside Great Expectations and its imports
-        import great_expectations  # noqa: PLC0415
-        from great_expectations.execution_engine import sqlalchemy_execution_engine as engine  # noqa: PLC0415
+        import great_expectations
+        from great_expectations.execution_engine import sqlalchemy_execution_engine as engine
     keep_connection(engine)
     # A broken expectation is logged with its traceback; it comes back as an `error` with its reason anyway.
     logging.getLogger("great_expectations").setLevel(logging.CRITICAL)

@@ -78,7 +78,7 @@ def demand_quantile(
     probability, mean, std, names = np.broadcast_arrays(probability, mean, std, np.asarray(distribution))
     result = np.array(mean, dtype=np.float64)
     for name in np.unique(names):
-        law = _law(cast(Distribution, str(name)))
+        law = _law(cast("Distribution", str(name)))
         here = (names == name) & (mean > 0) & (std > 0)
         if here.any():
             result[here] = law.quantile(probability[here], mean[here], std[here])
@@ -100,7 +100,7 @@ def expected_shortage(
     stock, mean, std, names = np.broadcast_arrays(stock, mean, std, np.asarray(distribution))
     result = np.array(np.maximum(mean - stock, 0.0), dtype=np.float64)
     for name in np.unique(names):
-        law = _law(cast(Distribution, str(name)))
+        law = _law(cast("Distribution", str(name)))
         here = (names == name) & (mean > 0) & (std > 0)
         if here.any():
             result[here] = law.shortage(stock[here], mean[here], std[here])

@@ -28,22 +28,63 @@ from models.replenishment.suppliers import choose
 
 DAYS_PER_YEAR = 365
 
-COLUMNS = (
-    "item_id location_id supplier_id as_of policy on_hand_units on_order_units inventory_position_units "
-    "lead_time_mean_days lead_time_std_days review_period_days demand_mean_units demand_std_units "
-    "cycle_service_level safety_stock_units reorder_point_units order_up_to_units order_quantity_units "
-    "minimum_order_units pack_size_units days_of_cover_before days_of_cover_after unit_price goods_cost "
-    "freight_cost total_cost need_date eoq_units legacy_reorder_point_units legacy_order_units "
-    "weekly_review_order_units limit_applied is_assumed reason"
-).split()
+COLUMNS = [
+    "item_id",
+    "location_id",
+    "supplier_id",
+    "as_of",
+    "policy",
+    "on_hand_units",
+    "on_order_units",
+    "inventory_position_units",
+    "lead_time_mean_days",
+    "lead_time_std_days",
+    "review_period_days",
+    "demand_mean_units",
+    "demand_std_units",
+    "cycle_service_level",
+    "safety_stock_units",
+    "reorder_point_units",
+    "order_up_to_units",
+    "order_quantity_units",
+    "minimum_order_units",
+    "pack_size_units",
+    "days_of_cover_before",
+    "days_of_cover_after",
+    "unit_price",
+    "goods_cost",
+    "freight_cost",
+    "total_cost",
+    "need_date",
+    "eoq_units",
+    "legacy_reorder_point_units",
+    "legacy_order_units",
+    "weekly_review_order_units",
+    "limit_applied",
+    "is_assumed",
+    "reason",
+]
 """The columns of `plan.replenishment`, without release_id."""
 
-_NEED_A_SUPPLIER = (
-    "policy lead_time_mean_days lead_time_std_days demand_mean_units demand_std_units safety_stock_units "
-    "reorder_point_units order_up_to_units minimum_order_units pack_size_units unit_price need_date eoq_units "
-    "legacy_reorder_point_units legacy_order_units weekly_review_order_units"
-).split()
-_NEED_STOCK = "inventory_position_units days_of_cover_before days_of_cover_after need_date".split()
+_NEED_A_SUPPLIER = [
+    "policy",
+    "lead_time_mean_days",
+    "lead_time_std_days",
+    "demand_mean_units",
+    "demand_std_units",
+    "safety_stock_units",
+    "reorder_point_units",
+    "order_up_to_units",
+    "minimum_order_units",
+    "pack_size_units",
+    "unit_price",
+    "need_date",
+    "eoq_units",
+    "legacy_reorder_point_units",
+    "legacy_order_units",
+    "weekly_review_order_units",
+]
+_NEED_STOCK = ["inventory_position_units", "days_of_cover_before", "days_of_cover_after", "need_date"]
 
 Column = NDArray[np.float64] | NDArray[np.int64] | NDArray[np.bool_] | NDArray[np.str_]
 
@@ -325,10 +366,10 @@ def _legacy(
 def _unknown_is_null(decided: pl.DataFrame) -> pl.DataFrame:
     """Null what was computed from a filler: an unknown supplier or stock is not 0."""
     has_supplier, has_stock = pl.col("supplier_id").is_not_null(), pl.col("on_hand_units").is_not_null()
-    needs = {name: has_supplier for name in _NEED_A_SUPPLIER}
+    needs = dict.fromkeys(_NEED_A_SUPPLIER, has_supplier)
     needs |= {name: has_stock & needs.get(name, pl.lit(True)) for name in _NEED_STOCK}
     orders = ("legacy_order_units", "weekly_review_order_units")
-    needs |= {name: has_supplier & has_stock for name in orders}
+    needs |= dict.fromkeys(orders, has_supplier & has_stock)
     needs["days_of_cover_before"] &= pl.col("days_of_cover_before").is_finite()
     needs["days_of_cover_after"] &= pl.col("days_of_cover_after").is_finite()
     return decided.with_columns(

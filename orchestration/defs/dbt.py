@@ -8,7 +8,14 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, build_dbt_asset_specs
 
 from lake import transform
-from orchestration.house import NO_BAD_DATA_RETRY, WRITER_POOL, House, HouseResource, stage
+from orchestration.house import (
+    NO_BAD_DATA_RETRY,
+    WRITER_POOL,
+    House,
+    HouseResource,
+    refuse_unfinished_loading,
+    stage,
+)
 from orchestration.metadata import table_metadata
 
 
@@ -47,7 +54,7 @@ def dbt_models(house: House) -> dg.AssetsDefinition:
     ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         opened = house.open()
         with stage(context, opened, "transform") as record:
-            refuse_if_deliveries_are_refused(opened)
+            refuse_unfinished_loading(opened)
             report = transform.build_if_changed(opened.company, opened.contracts)
             record.counts |= {"models_built": len(report.models), "model_tests": len(report.tests)}
         for spec in specs:

@@ -1,8 +1,8 @@
 """The release's newest feature values in the online store."""
 
 import dagster as dg
-from features.repository import materialize
 
+from features.repository import materialize
 from orchestration.house import NO_BAD_DATA_RETRY, HouseResource, stage
 
 
@@ -22,5 +22,7 @@ def online_store(context: dg.AssetExecutionContext, house: HouseResource) -> dg.
     with stage(context, opened, "features") as record:
         release = house.release()
         written = materialize(opened.company, release)
-        record.counts |= {"features_written": sum(written.values())}
-    return dg.MaterializeResult(metadata={"release": release.release_id, **written})
+        record.counts |= {"features_written": sum(written["entities"].values())}
+    return dg.MaterializeResult(
+        metadata={"release": release.release_id, "status": written["status"], **written["entities"]}
+    )

@@ -1,11 +1,13 @@
 """The gate decides whether the lake as it stands becomes a release."""
 
 import dagster as dg
-from lake.quality.gate import GateRun, run_gate
 
+from lake.errors import GateFailed
+from lake.quality.gate import run_gate
+from lake.releases import GateRun
 from orchestration.house import NO_BAD_DATA_RETRY, WRITER_POOL, HouseResource, stage
 
-CHECK = "every stop check passes"
+CHECK = "every_stop_check_passes"
 
 
 def gate_asset(upstream: list[dg.AssetKey]) -> dg.AssetsDefinition:
@@ -28,19 +30,21 @@ def gate_asset(upstream: list[dg.AssetKey]) -> dg.AssetsDefinition:
         with stage(context, opened, "gate") as record:
             run = run_gate(opened.company, opened.contracts)
             record.counts |= counts(run)
-            record.message = "" if run.passed else "The gate failed."
+            if not run.passed:
+                record.message = "; ".join(run.summary()[:3])
+                record.counts["exit_code"] = GateFailed.exit_code
         return dg.MaterializeResult(metadata=counts(run), check_results=[_check(run)])
 
     return release
 
 
-def counts(run: GateRun) -> dict[str, int | str | None]:
+def counts(run: GateRun) -> dict[str, int | str]:
     """Return what the journal keeps of a gate run."""
     return {
-        "gates_passed": run.checks_passed,
-        "gates_failed": run.checks_failed + run.checks_errored,
-        "gates_warned": run.checks_warned,
-        "release": run.release_id,
+        "gates_passed": run.count("passed"),
+        "gates_failed": run.count("failed") + run.count("error"),
+        "gates_warned": run.count("warned"),
+        "release": run.release.release_id if run.release else "",
     }
 
 
@@ -49,9 +53,9 @@ def _check(run: GateRun) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         check_name=CHECK,
         passed=run.passed,
-        description="\n".join(lines) or "Every check passed.",
+        description=lines[0],
         metadata={
             "snapshot": run.snapshot_id,
-            "findings": dg.MetadataValue.md("\n".join(f"- {line}" for line in lines) or "none"),
+            "findings": dg.MetadataValue.md("\n".join(f"- {line}" for line in lines)),
         },
     )

@@ -4,8 +4,8 @@ import hashlib
 import json
 
 import dagster as dg
-from lake.sources.files import find_files
 
+from lake.sources.files import find_files
 from orchestration.house import House
 
 JOB_NAME = "daily"
@@ -26,7 +26,7 @@ def inbox_sensor(house: House) -> dg.SensorDefinition:
         description="Starts a run when a file arrives or changes.",
     )
     def sense(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        files = {path for contract in house.contracts for path in find_files(house.company, contract)}
+        files = {path for contract in house.contracts for _, path in find_files(house.company, contract)}
         state = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(files)]
         key = hashlib.sha256(json.dumps(state).encode()).hexdigest()[:16]
         if not state or key == context.cursor:

@@ -4,10 +4,10 @@ from functools import partial
 
 import dagster as dg
 import polars as pl
-from models.replenishment.plan import plan
-from models.replenishment.plots import projected_stock_plot
 
 from lake.releases import Release
+from models.replenishment.plan import plan
+from models.replenishment.plots import projected_stock_plot
 from orchestration import frames
 from orchestration.house import NO_BAD_DATA_RETRY, WRITER_POOL, House, HouseResource, stage
 from orchestration.metadata import picture, table_metadata
@@ -62,7 +62,7 @@ def plan_release(house: House, release: Release) -> pl.DataFrame:
 
 
 def stock_picture(house: House, release: Release, rows: pl.DataFrame) -> bytes | None:
-    """Draw the projected stock of the order line with the largest cost; None when nothing is to be ordered."""
+    """Draw the projected stock of the dearest order line; None when nothing is to be ordered."""
     orders = rows.filter(pl.col("order_quantity_units") > 0).sort("total_cost", "item_id", "location_id")
     if orders.is_empty():
         return None

@@ -3,12 +3,15 @@
 from collections.abc import Iterator
 
 import dagster as dg
-from lake.ingest import IngestReport, ingest
 
+from lake.contracts.model import Contract
+from lake.errors import InputError
+from lake.ingest import IngestReport, ingest
+from lake.ledger import COUNTS
 from orchestration.house import NO_BAD_DATA_RETRY, WRITER_POOL, House, HouseResource, stage
 from orchestration.metadata import column_schema
 
-CHECK = "every delivered file loads"
+CHECK = "every_delivered_file_loads"
 
 
 def raw_assets(house: House) -> dg.AssetsDefinition:
@@ -36,7 +39,10 @@ def raw_assets(house: House) -> dg.AssetsDefinition:
         opened = house.open()
         with stage(context, opened, "raw") as record:
             report = ingest(opened.company, opened.contracts, run_id=context.run_id)
-            record.counts |= report.totals()
+            record.counts |= report.totals
+            if not report.is_clean:
+                record.message = "; ".join(report.problems)
+                record.counts["exit_code"] = InputError.exit_code
         for contract in opened.contracts:
             yield from _results(report, contract.dataset)
 
@@ -48,10 +54,7 @@ _CHECK_DESCRIPTION = (
 )
 
 
-def _specs(contract: object) -> list[dg.AssetSpec]:
-    from lake.contracts.model import Contract
-
-    assert isinstance(contract, Contract)
+def _specs(contract: Contract) -> list[dg.AssetSpec]:
     owner = f"team:{contract.owner.lower().replace(' ', '_')}"
     landed = dg.AssetSpec(
         ["landing", contract.dataset],
@@ -76,14 +79,15 @@ def _specs(contract: object) -> list[dg.AssetSpec]:
 
 def _results(report: IngestReport, dataset: str) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     files = [file for file in report.files if file.dataset == dataset]
-    counts = report.totals(dataset)
+    counts = {name: sum(getattr(file, name) for file in files) for name in COUNTS}
     yield dg.MaterializeResult(["landing", dataset], metadata={"files": len(files)})
     yield dg.MaterializeResult(["raw", dataset], metadata={**counts, "dagster/row_count": counts["loaded"]})
-    refused = [problem for problem in report.refused if problem.dataset == dataset]
+    problems = [str(error) for error in report.errors if dataset in str(error)]
+    problems += [file.reason or "" for file in files if file.status == "refused"]
     yield dg.AssetCheckResult(
         asset_key=["raw", dataset],
         check_name=CHECK,
-        passed=not refused,
-        description="; ".join(problem.reason for problem in refused) or "Every file loaded.",
-        metadata={"files_refused": len(refused)},
+        passed=not problems,
+        description="; ".join(problems) or "Every file loaded.",
+        metadata={"problems": len(problems)},
     )
