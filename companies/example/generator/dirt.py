@@ -102,7 +102,7 @@ class Dirt:
         self._clean_rows: dict[str, int] = {}
         self._months = sorted({sizes.day(d).isoformat()[:7] for d in range(sizes.days)})
         self._rows: list[pl.DataFrame] = []
-        self._files: list[tuple[str, str, str, str, str]] = []
+        self._files: list[tuple[str, str, str, str | None, str | None]] = []
         self.missing = (-1, -1, -1)
         if self._factor > 0 and sizes.days >= 20:
             self.missing = (
@@ -111,7 +111,7 @@ class Dirt:
                 sizes.centres + sizes.stores // 2,
             )
             for day, location in (
-                (self.missing[0], ""),
+                (self.missing[0], None),
                 (self.missing[1], world.location_id[self.missing[2]]),
             ):
                 self._files.append(
@@ -135,7 +135,7 @@ class Dirt:
         whole = whole.sort("_place", maintain_order=True).drop("_place")
         if self._is_month(export, 1 / 4, "sales_order_line"):
             whole = whole.select(sorted(whole.columns, key=lambda name: (name == SEEDED, name)))
-            self._files.append((export.path, "reordered_columns", "loaded", "", ""))
+            self._files.append((export.path, "reordered_columns", "loaded", None, None))
         spoiled = replace(with_frame(export, whole), cut_last_line=cut)
         self._rows.append(seeded_rows(spoiled))
         return spoiled
@@ -146,7 +146,7 @@ class Dirt:
             return None
         stem, dot, ending = export.path.partition(".")
         again = f"{stem}_resent{dot}{ending}"
-        self._files.append((again, "duplicate_delivery", "duplicate", "", ""))
+        self._files.append((again, "duplicate_delivery", "duplicate", None, None))
         return again
 
     def bad_rows(self) -> pl.DataFrame:

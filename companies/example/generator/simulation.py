@@ -15,6 +15,8 @@ from generator.world import World
 COUNT_SHARE = 3  # a third of the items is counted each month
 DIFFERENCE_SHARE = 0.08  # of counted rows that differ from the book
 
+HANDOVER_DAYS = 24
+
 
 @dataclass
 class History:
@@ -70,6 +72,9 @@ class _Company:
         self.size = np.array([2.0, 5.0, 2.0, 9.0])[world.item_class]  # variance over mean of demand, by class
         self.terms = _Terms(world)
         self.order_day = np.arange(sizes.suppliers) * 3 % 5  # weekday on which a supplier is ordered from
+        # In the last weeks the planner hands over, supplier by supplier: what is due by then waits for the platform.
+        handover = self.random.integers(1, 2 + min(HANDOVER_DAYS, sizes.days // 6), sizes.suppliers)
+        self.last_review = sizes.days - handover
         self.on_order = np.zeros((self.centres, self.items), np.int64)
         self.due: dict[int, list] = {}  # arrival day -> receipts of purchase orders
         self.closing: dict[int, list] = {}  # day -> what suppliers will not deliver any more
@@ -195,7 +200,8 @@ class _Company:
         position = self.stock[: self.centres] + self.member @ shops + self.on_order
         high_at_stores = self.member @ self._store_levels()[1]
         for supplier in np.flatnonzero(self.order_day == weekday):
-            if self.random.random() < 0.08:  # the planner is away: the supplier waits a week
+            away = self.random.random() < 0.08  # the supplier waits a week
+            if away or day > self.last_review[supplier]:
                 continue
             t = self.terms.of(supplier)
             main = t["preferred"] | (self.random.random(len(t["item"])) < 0.06)

@@ -3,7 +3,10 @@
 import io
 from datetime import date, datetime
 
+import polars as pl
 import xlsxwriter
+from xlsxwriter.format import Format
+from xlsxwriter.worksheet import Worksheet
 
 from generator.writing import SEEDED, Export
 
@@ -16,27 +19,43 @@ def workbook_bytes(export: Export) -> bytes:
     book = xlsxwriter.Workbook(buffer, {"in_memory": True, "strings_to_formulas": False})
     book.set_properties({"title": export.dataset.replace("_", " "), "created": _MADE_AT})
     sheet = book.add_worksheet("Count" if export.dataset == "stock_count" else "Calendar")
+    frame = export.frame.drop(SEEDED, strict=False)
     bold = book.add_format({"bold": True})
     head = book.add_format({"bold": True, "align": "center", "bottom": 1, "bg_color": "#DDE6F0"})
+    is_count = export.dataset == "stock_count"
+    (_count_head if is_count else _calendar_head)(sheet, export, frame.columns, bold, head)
+    _cells(book, sheet, frame, export.first_row - 1)
+    if is_count:
+        _totals(sheet, export, bold)
+    sheet.set_column(0, len(frame.columns) - 1, 16)
+    sheet.freeze_panes(export.first_row - 1, 0)
+    book.close()
+    return buffer.getvalue()
+
+
+def _count_head(sheet: Worksheet, export: Export, columns: list[str], bold: Format, head: Format) -> None:
+    month = export.path[-12:-5]
+    sheet.write(0, 0, "Monthly stock count", bold)
+    sheet.write(1, 0, f"Period {month}, counted at close of business; a third of the items each month")
+    for first, last, text in ((0, 1, "Place"), (2, 3, "Item"), (4, 6, "Units")):
+        sheet.merge_range(3, first, 3, last, text, head)
+    for column, name in enumerate(columns):
+        sheet.write(4, column, name.split(" / ")[1], head)
+
+
+def _calendar_head(sheet: Worksheet, _: Export, columns: list[str], bold: Format, head: Format) -> None:
+    sheet.write(0, 0, "Promotion calendar", bold)
+    sheet.write(
+        1, 0, "An empty location means every store. Planned promotions stand here as soon as announced."
+    )
+    for column, name in enumerate(columns):
+        sheet.write(3, column, name, head)
+
+
+def _cells(book: xlsxwriter.Workbook, sheet: Worksheet, frame: pl.DataFrame, top: int) -> None:
+    """Write the data: texts that are numbers or days as such, what is neither as it was typed."""
     day = book.add_format({"num_format": "yyyy-mm-dd"})
     share = book.add_format({"num_format": "0%"})
-    frame = export.frame.drop(SEEDED, strict=False)
-    if export.dataset == "stock_count":
-        month = export.path[-12:-5]
-        sheet.write(0, 0, "Monthly stock count", bold)
-        sheet.write(1, 0, f"Period {month}, counted at close of business; a third of the items each month")
-        for first, last, text in ((0, 1, "Place"), (2, 3, "Item"), (4, 6, "Units")):
-            sheet.merge_range(3, first, 3, last, text, head)
-        for column, name in enumerate(frame.columns):
-            sheet.write(4, column, name.split(" / ")[1], head)
-    else:
-        sheet.write(0, 0, "Promotion calendar", bold)
-        sheet.write(
-            1, 0, "An empty location means every store. Planned promotions stand here as soon as announced."
-        )
-        for column, name in enumerate(frame.columns):
-            sheet.write(3, column, name, head)
-    top = export.first_row - 1
     numbers = {"Units / System", "Units / Counted", "Units / Difference", "Discount"}
     for column, name in enumerate(frame.columns):
         for row, text in enumerate(frame[name].to_list(), start=top):
@@ -49,15 +68,9 @@ def workbook_bytes(export: Export) -> bytes:
                 sheet.write_number(row, column, value, share if name == "Discount" else None)
             else:
                 sheet.write_string(row, column, text)
-    if export.dataset == "stock_count":
-        _totals(sheet, export, bold)
-    sheet.set_column(0, len(frame.columns) - 1, 16)
-    sheet.freeze_panes(top, 0)
-    book.close()
-    return buffer.getvalue()
 
 
-def _totals(sheet: xlsxwriter.worksheet.Worksheet, export: Export, bold: xlsxwriter.format.Format) -> None:
+def _totals(sheet: Worksheet, export: Export, bold: Format) -> None:
     row = export.first_row - 1 + export.frame.height
     sheet.write(row, 0, "Total", bold)
     for column in (4, 5, 6):
