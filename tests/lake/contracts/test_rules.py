@@ -2,7 +2,7 @@
 
 import pytest
 
-from lake.contracts.linting import lint
+from lake.contracts.linting import examine, lint
 from tests.lake.contracts.conftest import GOOD, ITEM, Make
 
 UNITS = "          - {property: unit, value: units}\n"
@@ -108,7 +108,6 @@ RULES = [
     ("      - name: channel\n", "      - relationships: [{to: color.id}]\n        name: channel\n", "relationships.color.id.to", "no dataset 'color'"),
     ("      - name: channel\n", "      - relationships: [{to: item.id}]\n        name: channel\n", "to", "has no column 'id'"),
     ("      - name: channel\n", "      - relationships: [{to: item.number}]\n        name: channel\n", "to", "give both the same type"),
-    ("      - name: channel\n", "      - relationships: [{to: sales.item}]\n        name: channel\n", "to", "refers to its own dataset"),
     ("      - name: channel\n", "      - relationships: [{to: item}]\n        name: channel\n", "to", "write dataset.column"),
     ("      - name: channel\n", "      - relationships: [{to: item.item_id}, {to: item.number}]\n        name: channel\n", "to", "keep one"),
     ("    quality:\n", "    relationships: [{from: sales.item, to: item.item_id}]\n    quality:\n", "relationships", "move them"),
@@ -197,6 +196,12 @@ def test_a_circle_of_references_is_told_once(make: Make) -> None:
     (problem,) = lint(make(sales=sales, item=item))
     assert "item -> sales -> item" in problem.message or "sales -> item -> sales" in problem.message
     assert problem.key.endswith(".to")
+
+
+def test_a_dataset_may_refer_to_itself(make: Make) -> None:
+    itself = "      - name: channel\n        relationships: [{to: sales.item}]\n"
+    (contract,), problems = examine(make(sales=GOOD.replace("      - name: channel\n", itself)))
+    assert (contract.column("channel").references, problems) == ("sales.item", [])
 
 
 def test_two_files_cannot_describe_one_dataset_or_share_an_id(make: Make) -> None:
