@@ -74,16 +74,16 @@ class Document:
         """Return the key as a person would say it: list items by their name, custom properties without the list."""
         words: list[str] = []
         value = self.data
-        for part in keypath:
+        for index, part in enumerate(keypath):
             value = _inside(value, part)
-            if isinstance(part, str):
-                words.append(part)
+            if isinstance(part, int):
+                name = next((value[k] for k in ("name", "property", "server", "to") if _has(value, k)), part)
+                words.append(" ".join(str(name).split())[:60])
+            elif part == "customProperties" and index + 1 < len(keypath):
                 continue
-            name = next((value[k] for k in ("name", "property", "server", "to") if _has(value, k)), part)
-            words.append(str(name))
-        hidden = [i for i, word in enumerate(words) if word == "customProperties"]
-        values = [i + 2 for i in hidden if i + 2 < len(words) and words[i + 2] == "value"]
-        return ".".join(word for i, word in enumerate(words) if i not in (*hidden, *values))
+            elif part != "value" or "customProperties" not in keypath[index - 2 : index]:
+                words.append(part)
+        return ".".join(words)
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,8 @@ def read_document(path: Path) -> Document:
         _reject_line(document, line, "is not UTF-8 text: save it as UTF-8")
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        _reject_line(document, line, f"is not valid YAML ({error.problem}): correct it there")
+        reason = ", ".join(part for part in (error.context, error.problem) if part)
+        _reject_line(document, line, f"is not valid YAML ({reason}): correct it there")
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
         document.reject((), f"is not valid YAML ({reason}): remove that character")
@@ -178,9 +179,16 @@ for _tag, _pattern, _first in (
     ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", list("tTfF")),
     ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
     ("int", rf"^{_NUMBER}$", list("-+0123456789")),
-    ("float", rf"^{_NUMBER}(?:\.[0-9]*)?(?:[eE][-+]?[0-9]{{1,2}})?$", list("-+0123456789")),
+    (
+        "float",
+        rf"^(?:{_NUMBER}(?:\.[0-9]*)?|[-+]?\.[0-9]+)(?:[eE][-+]?[0-9]{{1,2}})?$",
+        list("-+.0123456789"),
+    ),
 ):
     _Loader.add_implicit_resolver(_TAG + _tag, re.compile(_pattern), _first)
+
+
+_KINDS = {"map", "seq", "str", "bool", "null", "int", "float"}
 
 
 class _Builder:
@@ -194,6 +202,9 @@ class _Builder:
         self.count += 1
         if self.count > MAXIMUM_NODES or len(keypath) > MAXIMUM_DEPTH:
             raise _TooLarge
+        if node.tag.removeprefix(_TAG) not in _KINDS:
+            line = node.start_mark.line + 1
+            _reject_line(self.document, line, f"the tag {node.tag!r} is not known here: remove it")
         if isinstance(node, yaml.ScalarNode):
             return self.scalar(node, keypath)
         if isinstance(node, yaml.MappingNode):
@@ -227,19 +238,20 @@ class _Builder:
 
     def scalar(self, node: yaml.ScalarNode, keypath: KeyPath) -> Any:
         self.document.texts[keypath] = node.value
-        match node.tag.removeprefix(_TAG):
-            case "null":
-                return None
-            case "bool":
-                return node.value.lower() == "true"
-            case "int":
-                return int(node.value)
-            case "float":
-                return float(node.value)
-            case "str":
-                return node.value
-        line = node.start_mark.line + 1
-        _reject_line(self.document, line, f"the tag {node.tag!r} is not known here: remove it")
+        kind = node.tag.removeprefix(_TAG)
+        try:
+            match kind:
+                case "null":
+                    return None
+                case "bool":
+                    return node.value.lower() == "true"
+                case "int":
+                    return int(node.value)
+                case "float":
+                    return float(node.value)
+        except ValueError:  # an explicit tag (!!int) on another thing
+            line = node.start_mark.line + 1
+            _reject_line(self.document, line, f"{node.value[:40]!r} is no {kind}: remove the tag !!{kind}")
         return node.value
 
 

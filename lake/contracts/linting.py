@@ -84,14 +84,11 @@ def _in_order(documents: Mapping[Path, Document], contracts: Mapping[Path, Contr
     for contract in by_name.values():
         for node, column, reference in _references(documents[contract.path], contract):
             target = reference.partition(".")[0]
-            if target == contract.dataset:
-                node.reject(
-                    "refers to its own dataset, which cannot be loaded before itself: remove the relationship"
-                )
-            elif target in by_name:
+            if target in by_name:
                 _check_target(node, contract, column, by_name[target], reference.partition(".")[2])
-                places.setdefault((contract.dataset, target), node)
-                sorter.add(contract.dataset, target)
+                if target != contract.dataset:  # its own dataset: the loader looks into the file itself
+                    places.setdefault((contract.dataset, target), node)
+                    sorter.add(contract.dataset, target)
             elif target not in broken:
                 node.reject(f"there is no dataset {target!r}: {suggest(target, by_name)}")
     try:
