@@ -162,7 +162,7 @@ def write_quarantine(connection: duckdb.DuckDBPyConnection, refused: pl.DataFram
 def totals(lake: Lake, run_id: str | None = None) -> dict[str, int]:
     """Return rows_read, loaded, quarantined, duplicate, unchanged and files_refused, of all time or of one run.
 
-    A file that is refused again on every run counts once in the totals of all time, and not at all once it loaded.
+    In the totals of all time a file that is refused on every run counts once, and no more once it has loaded.
     """
     empty = dict.fromkeys((*COUNTS, "files_refused"), 0)
     if not lake.exists:
@@ -175,7 +175,7 @@ def totals(lake: Lake, run_id: str | None = None) -> dict[str, int]:
             f"""
             WITH delivery AS (FROM lake.meta.delivery WHERE $run_id IS NULL OR run_id = $run_id),
             newest AS (
-                SELECT dataset, file_name, content_sha256, arg_max(status, loaded_at) AS status
+                SELECT dataset, file_name, arg_max(status, loaded_at) AS status
                 FROM delivery GROUP BY ALL
             )
             SELECT {sums}, (SELECT count(*) FROM newest WHERE status = 'refused') FROM delivery

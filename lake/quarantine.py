@@ -1,7 +1,6 @@
 """Quarantined rows: what lies there and why. They are written by `loading.py`; replaying them comes with ingestion."""
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 
 from lake.connection import Lake, table_exists
@@ -45,10 +44,6 @@ class QuarantinedRow:
         parts = zip(self.columns, self.messages, strict=True)
         return "; ".join(f"{column}: {message}" if column else message for column, message in parts)
 
-    def as_json(self) -> str:
-        """One JSON object on one line."""
-        return json.dumps(asdict(self), default=str, ensure_ascii=False)
-
 
 def list_quarantine(lake: Lake) -> list[RuleCount]:
     """Return rows per dataset and rule, most first."""
@@ -84,4 +79,4 @@ def show(
             """,
             {"dataset": dataset, "rule": rule, "limit": limit},
         ).fetchall()
-    return [QuarantinedRow(*row[:6], *(tuple(part) for part in row[6:9]), row[9]) for row in rows]
+    return [QuarantinedRow(*row[:6], tuple(row[6]), tuple(row[7]), tuple(row[8]), row[9]) for row in rows]

@@ -94,7 +94,7 @@ class _Cutter:
         self.data, self.dialect, self.is_last = data, dialect, is_last
         self.bytes = np.frombuffer(data, dtype=np.uint8)
         newlines = np.flatnonzero(self.bytes == NEWLINE)
-        closed = bool(data) and data[-1] == NEWLINE
+        closed = not data or data[-1] == NEWLINE
         self.starts: Offsets = np.concatenate(([0], newlines + 1))[: len(newlines) + (not closed)]
         self.line_ends: Offsets = newlines if closed else np.append(newlines, len(data))
         self.has_return = b"\r" in data
