@@ -27,6 +27,8 @@ from lake.errors import StocklakeError
 SOURCE_PROJECT = PROJECT_ROOT / "dbt_project"
 ENTITIES = PROJECT_ROOT / "lake" / "contracts" / "entities.yaml"
 PLUGIN_MODULE = "lake.dbt_plugin"
+# Not `-m dbt...`, which warns; -P keeps the folder `tests` of the dbt project from being imported.
+_DBT = "from dbt.cli.main import cli; cli()"
 RAW_BOOKKEEPING = {
     "_delivery_id": "The delivery in meta.delivery that brought the row.",
     "_file": "Name of the file it stood in.",
@@ -318,7 +320,7 @@ def _run_dbt(
     company: Company, project: DbtProject, arguments: Sequence[str], results: Path | None = None
 ) -> None:
     """Start dbt and wait; raise `StocklakeError` when it ended before it ran any node (`results` missing)."""
-    command = [sys.executable, "-m", "dbt.cli.main", "--quiet", *arguments, *project.args]
+    command = [sys.executable, "-P", "-c", _DBT, "--quiet", *arguments, *project.args]
     done = subprocess.run(
         command,
         env=os.environ | project.env,
