@@ -13,7 +13,7 @@ import duckdb
 
 from lake import progress
 from lake.company import Company
-from lake.connection import Lake, table_exists
+from lake.connection import ALIAS, Lake, table_exists
 from lake.contracts.model import Contract
 from lake.quality.expectations import Validator, Verdict
 from lake.quality.fingerprint import input_fingerprint
@@ -60,17 +60,26 @@ def _examine(
     by_table: dict[str, list[Rule]] = {}
     for rule in rules:
         by_table.setdefault(rule.table, []).append(rule)
+    present = _tables(connection)
     validator = Validator(connection)
     results: list[GateResult] = []
     with progress.stage("gate", total=len(by_table)) as stage:
         for table, its_rules in by_table.items():
-            if table_exists(connection, *table.split(".")):
+            if table in present:
                 verdicts = validator.validate(table, its_rules)
                 results += [_result(connection, *pair) for pair in zip(its_rules, verdicts, strict=True)]
             elif table not in optional:
                 results.append(_missing(table))
             stage.advance(note=table)
     return results
+
+
+def _tables(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    rows = connection.execute(
+        "SELECT table_schema || '.' || table_name FROM information_schema.tables WHERE table_catalog = ?",
+        [ALIAS],
+    ).fetchall()
+    return {row[0] for row in rows}
 
 
 def _result(connection: duckdb.DuckDBPyConnection, rule: Rule, verdict: Verdict) -> GateResult:
