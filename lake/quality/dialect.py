@@ -17,7 +17,7 @@ class LakeDialect(Dialect):
 
     def get_columns(
         self, connection: sqlalchemy.Connection, table_name: str, schema: str | None = None, **_: Any
-    ) -> list[dict[str, Any]]:
+    ) -> list[Any]:
         """Return the columns' names; types stay open, because the gate's expectations do not ask for them."""
         quote = self.identifier_preparer.quote_identifier
         described = connection.exec_driver_sql(f"DESCRIBE {quote(schema or 'main')}.{quote(table_name)}")
@@ -26,7 +26,7 @@ class LakeDialect(Dialect):
             for row in described.fetchall()
         ]
 
-    def get_pk_constraint(self, *_: Any, **__: Any) -> dict[str, Any]:
+    def get_pk_constraint(self, *_: Any, **__: Any) -> Any:
         """Return that there is none."""
         return {"constrained_columns": [], "name": None}
 

@@ -144,7 +144,7 @@ def test_results_are_in_the_lake_problems_first(house: House, run: GateRun) -> N
 
 
 def test_downstream_stops(house: House, run: GateRun) -> None:
-    with pytest.raises(GateFailed, match="gate-1 failed.*and [0-9]+ more") as caught:
+    with pytest.raises(GateFailed, match=r"gate-1 failed.*and [0-9]+ more") as caught:
         current_release(house.lake)
     assert caught.value.exit_code == 3
 

@@ -82,7 +82,7 @@ def test_a_negative_price_in_a_mart_stops_downstream_and_missing_days_only_warn(
     assert problem(failed, "marts.supply_option", "is at least 0").line() == (
         "marts.supply_option.unit_price: 1 row below 0 (stop)"
     )
-    with pytest.raises(GateFailed, match="marts.supply_option.unit_price: 1 row below 0") as caught:
+    with pytest.raises(GateFailed, match=r"marts\.supply_option\.unit_price: 1 row below 0") as caught:
         current_release(house.lake)
     assert caught.value.exit_code == 3
     assert current_release(house.lake, last_good=True) == good
