@@ -17,6 +17,7 @@ from lake.connection import ALIAS, Lake, table_exists
 from lake.contracts.model import Contract
 from lake.quality.expectations import Validator, Verdict
 from lake.quality.fingerprint import input_fingerprint
+from lake.quality.page import write_page
 from lake.quality.rules import Rule
 from lake.quality.suites import all_rules
 from lake.releases import GateResult, GateRun, Release, create_tables, newest_gate_run, record_gate_run
@@ -26,7 +27,7 @@ _PROVENANCE = ("_file", "_sheet", "_line")
 
 
 def run_gate(company: Company, contracts: Sequence[Contract]) -> GateRun:
-    """Ask every rule of the newest snapshot, and write the gate run, its results and, if it passed, its release.
+    """Ask every rule of the newest snapshot, and write the gate run, its results, a page and, if it passed, its release.
 
     Where nothing that the gate reads has changed since the newest gate run, that run stands, passed or failed, and is
     returned at once; a run in which a check could not run is always run again. Bad data raises nothing here: downstream
@@ -41,7 +42,9 @@ def run_gate(company: Company, contracts: Sequence[Contract]) -> GateRun:
         optional = {f"raw.{contract.dataset}" for contract in contracts if contract.optional}
         results = _examine(connection, rules, optional)
         as_of = _as_of(connection)
-    return _record(lake, snapshot_id, fingerprint, as_of, results)
+    run = _record(lake, snapshot_id, fingerprint, as_of, results)
+    write_page(run, company.data_docs)
+    return run
 
 
 def _standing(connection: duckdb.DuckDBPyConnection, fingerprint: str) -> GateRun | None:
