@@ -84,7 +84,7 @@ class GateResult:
         one_column = self.column_name and "," not in self.column_name
         where = f"{self.table_name}.{self.column_name}" if one_column else self.table_name
         if self.outcome == "error":
-            return f"{where}: could not be checked whether it {self.check_name}: {self.observed} (error)"
+            return f"{where}: check {self.check_name!r} could not run: {self.observed} (error)"
         return f"{where}: {self.observed or self.check_name} ({self.severity})"
 
 

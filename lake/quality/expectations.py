@@ -115,11 +115,13 @@ class Validator:
     def _make_source(self) -> Any:
         from duckdb_engine import ConnectionWrapper
 
+        import lake.quality.dialect  # noqa: F401, PLC0415  # registers duckdb+lake
+
         context = self._gx.get_context(mode="ephemeral")
         context.variables.progress_bars = {"globally": False}
         return context.data_sources.add_sql(
             "lake",
-            connection_string="duckdb:///:memory:",
+            connection_string="duckdb+lake:///:memory:",
             create_temp_table=False,
             kwargs={"creator": lambda: ConnectionWrapper(self._connection)},
         )

@@ -13,10 +13,11 @@ import duckdb
 
 from lake import progress
 from lake.company import Company
-from lake.connection import Lake, table_exists
+from lake.connection import ALIAS, Lake, table_exists
 from lake.contracts.model import Contract
 from lake.quality.expectations import Validator, Verdict
 from lake.quality.fingerprint import input_fingerprint
+from lake.quality.page import write_page
 from lake.quality.rules import Rule
 from lake.quality.suites import all_rules
 from lake.releases import GateResult, GateRun, Release, create_tables, newest_gate_run, record_gate_run
@@ -26,7 +27,7 @@ _PROVENANCE = ("_file", "_sheet", "_line")
 
 
 def run_gate(company: Company, contracts: Sequence[Contract]) -> GateRun:
-    """Ask every rule of the newest snapshot, and write the gate run, its results and, if it passed, its release.
+    """Ask every rule of the newest snapshot, and write the gate run, its results, a page and, if it passed, its release.
 
     Where nothing that the gate reads has changed since the newest gate run, that run stands, passed or failed, and is
     returned at once; a run in which a check could not run is always run again. Bad data raises nothing here: downstream
@@ -41,7 +42,9 @@ def run_gate(company: Company, contracts: Sequence[Contract]) -> GateRun:
         optional = {f"raw.{contract.dataset}" for contract in contracts if contract.optional}
         results = _examine(connection, rules, optional)
         as_of = _as_of(connection)
-    return _record(lake, snapshot_id, fingerprint, as_of, results)
+    run = _record(lake, snapshot_id, fingerprint, as_of, results)
+    write_page(run, company.data_docs)
+    return run
 
 
 def _standing(connection: duckdb.DuckDBPyConnection, fingerprint: str) -> GateRun | None:
@@ -60,17 +63,26 @@ def _examine(
     by_table: dict[str, list[Rule]] = {}
     for rule in rules:
         by_table.setdefault(rule.table, []).append(rule)
+    present = _tables(connection)
     validator = Validator(connection)
     results: list[GateResult] = []
     with progress.stage("gate", total=len(by_table)) as stage:
         for table, its_rules in by_table.items():
-            if table_exists(connection, *table.split(".")):
+            if table in present:
                 verdicts = validator.validate(table, its_rules)
                 results += [_result(connection, *pair) for pair in zip(its_rules, verdicts, strict=True)]
             elif table not in optional:
                 results.append(_missing(table))
             stage.advance(note=table)
     return results
+
+
+def _tables(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    rows = connection.execute(
+        "SELECT table_schema || '.' || table_name FROM information_schema.tables WHERE table_catalog = ?",
+        [ALIAS],
+    ).fetchall()
+    return {row[0] for row in rows}
 
 
 def _result(connection: duckdb.DuckDBPyConnection, rule: Rule, verdict: Verdict) -> GateResult:

@@ -94,9 +94,7 @@ def in_set(table: str, column: str, allowed: Sequence[str]) -> Rule:
 def matches(table: str, column: str, pattern: str) -> Rule:
     """The whole text of values that are there matches the regular expression."""
     predicate = f"NOT regexp_full_match(CAST({identifier(column)} AS VARCHAR), {literal(pattern)})"
-    return rows_where(
-        table, predicate, f"matches {pattern}", f"that do not match {pattern}", columns=(column,)
-    )
+    return rows_where(table, predicate, f"matches {pattern}", f"not matching {pattern}", columns=(column,))
 
 
 def unique(table: str, columns: Sequence[str], check: str = "is unique") -> Rule:
@@ -108,9 +106,7 @@ def unique(table: str, columns: Sequence[str], check: str = "is unique") -> Rule
         f" (SELECT hash({names}) FROM {{table}} GROUP BY ALL HAVING count(*) > 1)"
         f" QUALIFY count(*) OVER (PARTITION BY {names}) > 1"
     )
-    return Rule(
-        table, check, "no_rows", failing, "that repeat " + " + ".join(columns), columns=tuple(columns)
-    )
+    return Rule(table, check, "no_rows", failing, "repeating " + " + ".join(columns), columns=tuple(columns))
 
 
 def references(table: str, column: str, target: str, where: str | None = None) -> Rule:
@@ -122,9 +118,7 @@ def references(table: str, column: str, target: str, where: str | None = None) -
         f" (SELECT {identifier(key)} FROM {other_table} WHERE {identifier(key)} IS NOT NULL)"
         + (f" AND ({where})" if where else "")
     )
-    return rows_where(
-        table, predicate, f"stands in {target}", f"that do not stand in {target}", columns=(column,)
-    )
+    return rows_where(table, predicate, f"stands in {target}", f"not in {target}", columns=(column,))
 
 
 def row_count(table: str, minimum: float | None, maximum: float | None) -> Rule:
@@ -161,7 +155,8 @@ def fresh(table: str, column: str, days: float) -> Rule:
     query = (
         f"SELECT format('the newest {{}} is {{}}, {{}} days before {{}}; at most {days:g} are allowed', {literal(column)},"
         " newest, date_diff('day', newest, as_of), as_of) AS finding"
-        f" FROM (SELECT CAST(max({identifier(column)}) AS DATE) AS newest FROM {{table}}), lake.marts.as_of"
+        f" FROM (SELECT CAST(max({identifier(column)}) AS DATE) AS newest FROM {{table}}),"
+        " (SELECT max(as_of) AS as_of FROM lake.marts.as_of)"
         f" WHERE date_diff('day', newest, as_of) > {days!r}"
     )
     return no_findings(table, query, f"is at most {days:g} days behind as_of", columns=(column,))

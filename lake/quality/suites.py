@@ -31,7 +31,8 @@ def contract_rules(contract: Contract) -> list[Rule]:
     """Return the rules of `raw.<dataset>`: its columns, its key, its checks, and its agreement with the ledger."""
     table = f"raw.{contract.dataset}"
     found = [rule for column in contract.columns for rule in _column_rules(table, column)]
-    if contract.keys:
+    asked = {check.columns or contract.keys for check in contract.checks if check.kind == "unique"}
+    if contract.keys and contract.keys not in asked:
         found.append(_key_rule(table, contract))
     if not contract.optional:
         found.append(rules.row_count(table, 1, None))
@@ -82,7 +83,14 @@ def _check_rule(table: str, contract: Contract, check: Check) -> Rule:
     elif check.kind == "unique":
         rule = rules.unique(table, check.columns or contract.keys)
     elif check.kind == "sql_no_rows":
-        rule = Rule(table, check.name, "no_rows", check.query or "", "found", columns=check.columns)
+        rule = Rule(
+            table,
+            check.name,
+            "no_rows",
+            check.query or "",
+            f"against the check {check.name!r}",
+            columns=check.columns,
+        )
     elif not columns:
         raise ValueError(
             f"check {check.name!r} of {contract.dataset} names no column and there is no business_date"

@@ -140,9 +140,15 @@ class House:
         return run_gate(self.company, self.contracts)
 
 
-def new_house(home: Path) -> House:
+def open_house(home: Path) -> House:
+    """Return the house whose lake is below `home`, made or not."""
     settings = CompanySettings(title="Small", currency="EUR")
-    house = House(Company("small", home / "folder", home / "small", settings))
+    return House(Company("small", home / "folder", home / "small", settings))
+
+
+def new_house(home: Path) -> House:
+    """Make a lake below `home` in which everything is right."""
+    house = open_house(home)
     house.execute(GOOD)
     return house
 
