@@ -5,8 +5,6 @@ Importing this module does not import Feast (14 CPU seconds cold): a run whose d
 
 import hashlib
 import importlib.metadata
-import json
-import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
