@@ -77,7 +77,8 @@ class LakeRetrievalJob(RetrievalJob):  # type: ignore[misc]
         return self._read()
 
     def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:
-        return self._read().to_pandas()
+        frame: pd.DataFrame = self._read().to_pandas()
+        return frame
 
     @property
     def full_feature_names(self) -> bool:
@@ -101,7 +102,7 @@ class LakeOfflineStore(OfflineStore):  # type: ignore[misc]
     supports_filter_by_created_timestamp = True
 
     @staticmethod
-    def get_historical_features(
+    def get_historical_features(  # noqa: PLR0913  Feast's signature
         config: RepoConfig,
         feature_views: list[FeatureView],
         feature_refs: list[str],
@@ -210,8 +211,8 @@ def _facts(view: FeatureView, names: list[str], full_feature_names: bool) -> Fac
             )
             for key in view.entity_columns
         ),
-        event=column.get(source.timestamp_field, source.timestamp_field),
-        created=column.get(source.created_timestamp_column, source.created_timestamp_column),
+        event=str(column.get(source.timestamp_field, source.timestamp_field)),
+        created=str(column.get(source.created_timestamp_column, source.created_timestamp_column)),
         features=tuple(
             Feature(column.get(name, name), prefix + name, SQL_TYPES.get(dtypes[name]), view.ttl or None)
             for name in names

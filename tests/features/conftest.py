@@ -1,4 +1,6 @@
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -51,7 +53,8 @@ def release_of(company: Company) -> Callable[..., Release]:
         lake = Lake.of(company)
         with lake.write() as connection:
             connection.execute(sql)
-        snapshot = lake.snapshot()
+        with closing(sqlite3.connect(company.catalog)) as catalog:  # a tenth of the time of opening the lake
+            snapshot = catalog.execute("SELECT max(snapshot_id) FROM ducklake_snapshot").fetchone()[0]
         return Release(f"release-{snapshot}", snapshot, "gate-run", datetime(2026, 4, 1), as_of)
 
     return release
