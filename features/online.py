@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
+import pyarrow as pa
 from filelock import FileLock
 
 from features.registry import fingerprint, open_store
@@ -98,15 +99,22 @@ def _write(store: "FeatureStore", view: "FeatureView", moment: datetime) -> int:
 
 
 def online(company: Company, entity_rows: pl.DataFrame, service: str = "demand_forecast_v1") -> pl.DataFrame:
-    """Return the online features of a service beside the entity rows (their keys), in their order.
+    """Return the entity rows with today's features of a service, in their order; other columns are kept.
 
-    An entity that is not there gets nulls, never 0. Raises feast's own error for an unknown service.
+    An entity that is not there gets nulls, never 0. Raises Feast's own error for an unknown service or missing key.
     """
+    from feast.types import from_feast_to_pyarrow_type  # noqa: PLC0415  importing Feast is dear
+
     store = open_store(company)
-    features = store.get_feature_service(service)
-    parts = []
-    for start in range(0, max(len(entity_rows), 1), READ_ENTITIES):
-        rows = entity_rows.slice(start, READ_ENTITIES)
-        response = store.get_online_features(features=features, entity_rows=rows.to_dict(as_series=False))
-        parts.append(pl.DataFrame(response.to_dict(), infer_schema_length=None))
-    return pl.concat(parts, how="vertical_relaxed")
+    wanted = store.get_feature_service(service)
+    views = {view.name: view for view in store.list_feature_views()}
+    fields = [field for projection in wanted.feature_view_projections for field in projection.features]
+    keys = {key.name for p in wanted.feature_view_projections for key in views[p.name].entity_columns}
+    found: dict[str, list[Any]] = {field.name: [] for field in fields}
+    for start in range(0, len(entity_rows), READ_ENTITIES):
+        rows = entity_rows.select(sorted(keys)).slice(start, READ_ENTITIES).to_dict(as_series=False)
+        answer = store.get_online_features(features=wanted, entity_rows=rows).to_dict()
+        for name, values in found.items():
+            values.extend(answer[name])
+    columns = {f.name: pa.array(found[f.name], from_feast_to_pyarrow_type(f.dtype)) for f in fields}
+    return entity_rows.hstack(pl.DataFrame(pa.table(columns)))

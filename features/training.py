@@ -141,9 +141,10 @@ def content_sha256(frame: pl.DataFrame) -> str:
 def _bytes(series: pl.Series) -> bytes:
     values = series.to_physical()
     if values.dtype.is_numeric() and not values.dtype.is_decimal():
-        return np.ascontiguousarray(values.fill_null(0).to_numpy()).tobytes()
+        return bytes(np.ascontiguousarray(values.fill_null(0).to_numpy()).data)
     text = values.cast(pl.String).fill_null("")
-    return text.str.len_bytes().to_numpy().tobytes() + text.str.join("").item().encode()
+    lengths: bytes = text.str.len_bytes().to_numpy().tobytes()
+    return lengths + "".join(text).encode()
 
 
 def _standing(connection: "duckdb.DuckDBPyConnection", training_set_id: str) -> TrainingSet | None:

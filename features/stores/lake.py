@@ -77,7 +77,8 @@ class LakeRetrievalJob(RetrievalJob):  # type: ignore[misc]
         return self._read()
 
     def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:
-        return self._read().to_pandas()
+        frame: pd.DataFrame = self._read().to_pandas()
+        return frame
 
     @property
     def full_feature_names(self) -> bool:
@@ -101,7 +102,7 @@ class LakeOfflineStore(OfflineStore):  # type: ignore[misc]
     supports_filter_by_created_timestamp = True
 
     @staticmethod
-    def get_historical_features(
+    def get_historical_features(  # noqa: PLR0913  Feast's signature
         config: RepoConfig,
         feature_views: list[FeatureView],
         feature_refs: list[str],
@@ -109,6 +110,9 @@ class LakeOfflineStore(OfflineStore):  # type: ignore[misc]
         registry: BaseRegistry,
         project: str,
         full_feature_names: bool = False,
+        *,
+        start_date: datetime | None = None,
+        end_date: datetime | None = None,
         filter_by_created_timestamp: bool = True,
     ) -> RetrievalJob:
         """Return the features of each entity row as known at its `event_timestamp` (naive is UTC).
@@ -118,12 +122,12 @@ class LakeOfflineStore(OfflineStore):  # type: ignore[misc]
         """
         if entity_df is None:
             raise ValueError(
-                "The lake's offline store needs entity rows: pass entity_df with the keys and an event_timestamp."
+                "The lake's offline store does not read by a time range: pass entity_df, rows of keys and an event_timestamp."
             )
         on_demand = _get_requested_on_demand_feature_views(feature_refs, project, registry)
         requested, _ = _get_requested_feature_views_to_features_dict(feature_refs, feature_views, on_demand)
         facts = merge([_facts(view, names, full_feature_names) for view, names in requested.items()])
-        entity_rows = _query(config, entity_df) if isinstance(entity_df, str) else to_arrow(entity_df)
+        entity_rows = _entity_rows(config, entity_df)
         moments = _moments(entity_rows)
         _check_columns(entity_rows, facts)
         bounds = pc.min_max(moments).as_py()
@@ -179,16 +183,6 @@ class LakeOfflineStore(OfflineStore):  # type: ignore[misc]
         return LakeRetrievalJob(lambda: _query(config, sql))
 
 
-def to_arrow(entity_df: pd.DataFrame | pa.Table) -> pa.Table:
-    """Return entity rows as Arrow, their moments as timestamps; a column that is not one is read as ISO text."""
-    if isinstance(entity_df, pa.Table):
-        return entity_df
-    at = infer_event_timestamp_from_entity_df(dict(entity_df.dtypes))
-    if not (pd.api.types.is_datetime64_any_dtype(entity_df[at]) or _is_arrow_time(entity_df[at].dtype)):
-        entity_df = entity_df.assign(**{at: pd.to_datetime(entity_df[at], utc=True, format="ISO8601")})
-    return pa.Table.from_pandas(entity_df, preserve_index=False)
-
-
 def merge(facts: list[Facts]) -> list[Facts]:
     """Unite readings of one table by the same keys: views over one mart cost one join."""
     merged: dict[tuple[Any, ...], Facts] = {}
@@ -197,11 +191,6 @@ def merge(facts: list[Facts]) -> list[Facts]:
         before = merged[key].features if key in merged else ()
         merged[key] = Facts(fact.table, fact.keys, fact.event, fact.created, before + fact.features)
     return list(merged.values())
-
-
-def _is_arrow_time(dtype: Any) -> bool:
-    arrow = getattr(dtype, "pyarrow_dtype", None)
-    return arrow is not None and pa.types.is_temporal(arrow)
 
 
 def _facts(view: FeatureView, names: list[str], full_feature_names: bool) -> Facts:
@@ -222,8 +211,8 @@ def _facts(view: FeatureView, names: list[str], full_feature_names: bool) -> Fac
             )
             for key in view.entity_columns
         ),
-        event=column.get(source.timestamp_field, source.timestamp_field),
-        created=column.get(source.created_timestamp_column, source.created_timestamp_column),
+        event=str(column.get(source.timestamp_field, source.timestamp_field)),
+        created=str(column.get(source.created_timestamp_column, source.created_timestamp_column)),
         features=tuple(
             Feature(column.get(name, name), prefix + name, SQL_TYPES.get(dtypes[name]), view.ttl or None)
             for name in names
@@ -243,14 +232,24 @@ def _pull(source: DataSource, keys: list[str], features: list[str], event: str, 
     )
 
 
+def _entity_rows(config: RepoConfig, entity_df: pd.DataFrame | pa.Table | str) -> pa.Table:
+    if isinstance(entity_df, str):
+        return _query(config, entity_df)
+    if isinstance(entity_df, pa.Table):
+        return entity_df
+    return pa.Table.from_pandas(entity_df, preserve_index=False)
+
+
 def _moments(entity_rows: pa.Table) -> pa.Array:
     """Return the entity rows' moments as naive UTC microseconds, rounded down: a moment never sees beyond itself."""
     at = infer_event_timestamp_from_entity_df(
         {field.name: field.type.to_pandas_dtype() for field in entity_rows.schema}
     )
     column = entity_rows.column(at).combine_chunks()
-    if not pa.types.is_timestamp(column.type):
+    if pa.types.is_date(column.type) or pa.types.is_null(column.type):
         column = column.cast(pa.timestamp("us"))
+    if not pa.types.is_timestamp(column.type):
+        raise ValueError(f"The entity rows' {at} is {column.type}: make it a datetime column (naive is UTC).")
     if column.type.unit == "ns":
         column = pc.floor_temporal(column, unit="microsecond")
     column = column.cast(pa.timestamp("us", column.type.tz))

@@ -119,8 +119,11 @@ def _column(number: int, position: int, feature: Feature) -> str:
     value = f"f{number}.v{position}"
     if feature.sql_type:
         value = f"CAST({value} AS {feature.sql_type})"
+    # A null moment sees nothing; DuckDB's ASOF join finds it a partner all the same when keys repeat.
+    fresh = "entity._at IS NOT NULL"
     if feature.ttl is not None:
-        value = f"CASE WHEN f{number}.event >= entity._at - {_interval(feature.ttl)} THEN {value} END"
+        fresh = f"f{number}.event >= entity._at - {_interval(feature.ttl)}"
+    value = f"CASE WHEN {fresh} THEN {value} END"
     return f"{value} AS {quote(feature.output)}"
 
 
