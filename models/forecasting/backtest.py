@@ -4,16 +4,14 @@ One XGBoost is trained on what was known at the *earliest* origin and forecasts 
 was ever trained on. It is a strict test: the model in use is trained on up to 84 days more.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import polars as pl
 
 from models.forecasting import metrics
 from models.forecasting.baselines import SEASONAL_NAIVE, WEEKDAY_MEAN, forecast_baseline
 from models.forecasting.frame import FeatureFrame, rows_at, sample_rows
-from models.forecasting.history import HORIZON_DAYS, FloatArray, History
-from models.forecasting.xgboost import XGBOOST, DemandModel, TrainingSettings, train
+from models.forecasting.history import HORIZON_DAYS, BoolArray, FloatArray, History
+from models.forecasting.xgboost import XGBOOST, DemandModel, TrainingSet, TrainingSettings
 
 ORIGINS = 3
 MIN_ORIGIN_DAYS = 28
@@ -21,29 +19,47 @@ MIN_TRAINING_ROWS = 1_000
 MIN_SERIES = 5
 MODELS = pl.Enum([SEASONAL_NAIVE, WEEKDAY_MEAN, XGBOOST])
 FORECAST_COLUMNS = ("p10", "p50", "p90", "mean")
+SCORED: dict[str, pl.DataType | type[pl.DataType]] = {
+    "series": pl.Int64,
+    "model": MODELS,
+    "origin": pl.Int64,
+    "horizon_days": pl.Int32,
+    "demand_units": pl.Float64,
+    **dict.fromkeys(FORECAST_COLUMNS, pl.Float64),
+}
 
 
-@dataclass(frozen=True)
-class Trained:
-    """A trained model and what it was trained on."""
-
-    model: DemandModel
-    rows: int
-
-    def forecast(self, frame: FeatureFrame, origin: int) -> FloatArray:
-        """Return `[horizon, series, (p10, p50, p90, mean)]` in units, made at day index `origin`."""
-        features, level = frame.features(rows_at(frame.history, origin))
-        return self.model.predict(features, level).reshape(HORIZON_DAYS, -1, len(FORECAST_COLUMNS))
-
-
-def train_until(frame: FeatureFrame, last_target: int, settings: TrainingSettings) -> Trained | None:
-    """Return the global model from demand up to day index `last_target`; None with under 1,000 rows to learn from."""
+def training_set(frame: FeatureFrame, last_target: int, settings: TrainingSettings) -> TrainingSet | None:
+    """Return sampled rows from demand up to day index `last_target`; None if fewer than 1,000 can be learned from."""
     rows = sample_rows(frame.history, last_target, settings.rows, settings.seed)
     if len(rows.series) < MIN_TRAINING_ROWS:
         return None
     features, level = frame.features(rows)
+    known = np.flatnonzero(~np.isnan(level))
+    if len(known) < MIN_TRAINING_ROWS:
+        return None
     demand = frame.history.demand[rows.target, rows.series]
-    return Trained(train(features, level, demand, settings), len(rows.series))
+    return TrainingSet(features[known], level[known], demand[known])
+
+
+def forecast_by(name: str, frame: FeatureFrame, origin: int, model: DemandModel | None) -> FloatArray:
+    """Return `[horizon, series, (p10, p50, p90, mean)]` in units of the model `name`, made at day index `origin`.
+
+    XGBoost leaves a series NaN that has no features at the origin; see `fill_unknown`.
+    """
+    if name != XGBOOST:
+        return forecast_baseline(frame.history, origin, name)
+    assert model is not None
+    values = model.predict(*frame.features(rows_at(frame.history, origin)))
+    return values.reshape(HORIZON_DAYS, -1, len(FORECAST_COLUMNS))
+
+
+def fill_unknown(values: FloatArray, history: History, origin: int) -> tuple[FloatArray, BoolArray]:
+    """Give series without a forecast the same-weekday mean; return the forecast, and which series they are."""
+    unknown: BoolArray = np.asarray(np.isnan(values).any(axis=(0, 2)))
+    if unknown.any():
+        values = np.where(unknown[:, None], forecast_baseline(history, origin, WEEKDAY_MEAN), values)
+    return values, unknown
 
 
 def backtest_origins(history: History) -> list[int]:
@@ -52,27 +68,26 @@ def backtest_origins(history: History) -> list[int]:
     return [origin for origin in origins if origin >= MIN_ORIGIN_DAYS - 1]
 
 
-def backtest(frame: FeatureFrame, origins: list[int], trained: Trained | None) -> pl.DataFrame:
+def backtest(frame: FeatureFrame, origins: list[int], model: DemandModel | None) -> pl.DataFrame:
     """Return what each model forecast beside what was demanded.
 
     One row per model, origin, horizon and series: series, model, origin (day index), horizon_days, demand_units,
     p10, p50, p90, mean. Left out are days out of stock (their sales are not their demand) and series that had not
     begun at the origin.
     """
-    parts = []
-    for origin in origins:
-        forecasts = {
-            name: forecast_baseline(frame.history, origin, name) for name in (SEASONAL_NAIVE, WEEKDAY_MEAN)
-        }
-        if trained is not None:
-            forecasts[XGBOOST] = trained.forecast(frame, origin)
-        parts += [_beside_demand(frame.history, origin, name, values) for name, values in forecasts.items()]
-    return pl.concat(parts)
+    names = [SEASONAL_NAIVE, WEEKDAY_MEAN, *([XGBOOST] if model else [])]
+    parts = [
+        _beside_demand(frame.history, origin, name, forecast_by(name, frame, origin, model))
+        for origin in origins
+        for name in names
+    ]
+    return pl.concat(parts) if parts else pl.DataFrame(schema=SCORED)
 
 
 def _beside_demand(history: History, origin: int, model: str, forecast: FloatArray) -> pl.DataFrame:
     rows = rows_at(history, origin)
     demand = history.demand[rows.target, rows.series]
+    forecast, _ = fill_unknown(forecast, history, origin)
     scored = np.flatnonzero(~np.isnan(demand) & (history.first_row[rows.series] <= origin))
     values = forecast.reshape(-1, len(FORECAST_COLUMNS))[scored]
     return pl.DataFrame(
@@ -80,10 +95,12 @@ def _beside_demand(history: History, origin: int, model: str, forecast: FloatArr
             "series": rows.series[scored],
             "model": pl.repeat(model, len(scored), dtype=MODELS, eager=True),
             "origin": rows.origin[scored],
-            "horizon_days": rows.horizon[scored].astype(np.int32),
+            "horizon_days": rows.horizon[scored],
             "demand_units": demand[scored],
             **{name: values[:, column] for column, name in enumerate(FORECAST_COLUMNS)},
-        }
+        },
+        schema_overrides=SCORED,
+        strict=False,
     )
 
 
@@ -94,7 +111,9 @@ def accuracy(scored: pl.DataFrame) -> pl.DataFrame:
     for metric in (metrics.mae, metrics.bias, metrics.coverage_80):
         result = result.join(metric(scored, by), on=by, how="left", maintain_order="left")
     counts = scored.group_by(by).agg(series=pl.col("series").n_unique(), rows=pl.len())
-    return result.join(counts, on=by, how="left", maintain_order="left")
+    return result.join(counts, on=by, how="left", maintain_order="left").with_columns(
+        pl.col("model").cast(pl.String)
+    )
 
 
 def choose_models(scored: pl.DataFrame, segments: list[str]) -> pl.DataFrame:
@@ -117,13 +136,15 @@ def choose_models(scored: pl.DataFrame, segments: list[str]) -> pl.DataFrame:
     )
     wanted = pl.DataFrame({"segment": segments}, schema={"segment": pl.String})
     return wanted.join(best, on="segment", how="left", maintain_order="left").with_columns(
-        pl.col("model").fill_null(WEEKDAY_MEAN)
+        pl.col("model").cast(pl.String).fill_null(WEEKDAY_MEAN)
     )
 
 
 def in_use(scored: pl.DataFrame, chosen: pl.DataFrame) -> pl.DataFrame:
     """Return the rows of each segment's chosen model: what the forecast in use would have said."""
-    return scored.join(chosen.select("segment", "model"), on=["segment", "model"], how="semi")
+    return scored.join(
+        chosen.select("segment", pl.col("model").cast(MODELS)), on=["segment", "model"], how="semi"
+    )
 
 
 def skill_vs_seasonal_naive(scored: pl.DataFrame, chosen: pl.DataFrame) -> float | None:

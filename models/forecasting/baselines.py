@@ -48,7 +48,8 @@ def _point(filled: FloatArray, last: int, averaged: int) -> FloatArray:
     values = filled[days]
     known = ~np.isnan(values)
     total = np.where(known, values, 0.0).sum(axis=0)
-    return np.where(known.any(axis=0), total / np.maximum(known.sum(axis=0), 1), np.nan).astype(np.float32)
+    mean: FloatArray = np.where(known.any(axis=0), total / np.maximum(known.sum(axis=0), 1), np.nan)
+    return mean
 
 
 def _level(history: History, origin: int) -> FloatArray:
@@ -57,7 +58,8 @@ def _level(history: History, origin: int) -> FloatArray:
     known = ~np.isnan(recent)
     known &= np.cumsum(known, axis=0) <= HORIZON_DAYS
     total = np.where(known, recent, 0.0).sum(axis=0)
-    return (total / np.maximum(known.sum(axis=0), 1)).astype(np.float32)
+    level: FloatArray = total / np.maximum(known.sum(axis=0), 1)
+    return level
 
 
 def _residual_quantiles(

@@ -104,12 +104,16 @@ class FeatureFrame:
         self.promoted = _cumulative(np.nan_to_num(history.is_promoted))
 
     def features(self, rows: Rows) -> tuple[pl.DataFrame, FloatArray]:
-        """Return the features, one row per row, and each row's level in units: the scale of its target."""
+        """Return the features, one row per row, and each row's level in units: the scale of its target.
+
+        The level is NaN where the reader knows nothing (the series had not begun, or its features are too old):
+        such a row can be neither learned nor forecast.
+        """
         count = len(self.history.series)
         entities, entity = np.unique(rows.origin * count + rows.series, return_inverse=True)
         origin, series = np.divmod(entities, count)
         known = self._read(origin, series)
-        level = np.fmax((_number(known, "mean_28") + _number(known, "mean_91")) / 2, MIN_LEVEL_UNITS)
+        level = np.maximum((_number(known, "mean_28") + _number(known, "mean_91")) / 2, MIN_LEVEL_UNITS)
         columns: dict[str, npt.NDArray[Any]] = {
             f"{name}_ratio": (_number(known, name) / level)[entity] for name in LEVELS
         }

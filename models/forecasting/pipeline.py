@@ -15,21 +15,22 @@ import polars as pl
 from lake import progress
 from models.forecasting.backtest import (
     FORECAST_COLUMNS,
-    Trained,
     accuracy,
     backtest,
     backtest_origins,
     choose_models,
+    fill_unknown,
+    forecast_by,
     in_use,
     skill_vs_seasonal_naive,
-    train_until,
+    training_set,
 )
-from models.forecasting.baselines import forecast_baseline
+from models.forecasting.baselines import WEEKDAY_MEAN
 from models.forecasting.calibration import variance_factors
 from models.forecasting.frame import FeatureFrame, FeatureReader, rows_at
 from models.forecasting.history import HORIZON_DAYS, FloatArray, History, read_history, require_columns
 from models.forecasting.segments import SEGMENTS, segment_series
-from models.forecasting.xgboost import XGBOOST, TrainingSettings
+from models.forecasting.xgboost import DemandModel, TrainingSettings, train_each
 
 
 @dataclass(frozen=True)
@@ -84,17 +85,14 @@ def forecast(
         segment = segment_series(history, before=origins[0] + 1 if origins else 0)
         stage.advance(note=f"{len(history.series)} series")
 
-        tested = train_until(frame, origins[0], settings.training) if origins else None
+        tested, final = _train(frame, origins, settings.training)
+        stage.advance(note="training")
+
         scored = _with_keys(backtest(frame, origins, tested), history, locations, segment)
         stage.advance(rows=len(scored), note="backtest")
 
         segments = [name for name in SEGMENTS if name in set(segment.tolist())]
         chosen = choose_models(scored, segments)
-        final = None
-        if XGBOOST in chosen["model"].to_list():
-            final = train_until(frame, history.origin, settings.training)
-        stage.advance(note="training")
-
         demand = _demand_forecast(frame, chosen, segment, final)
         stage.advance(rows=len(demand), note="forecast")
     return ForecastResult(
@@ -117,6 +115,18 @@ def forecast(
     )
 
 
+def _train(
+    frame: FeatureFrame, origins: list[int], settings: TrainingSettings
+) -> tuple[DemandModel | None, DemandModel | None]:
+    """Return the model for the backtest, of demand up to the first origin, and the one in use, up to as_of."""
+    tested = training_set(frame, origins[0], settings) if origins else None
+    final = training_set(frame, frame.history.origin, settings)
+    if tested is None or final is None:
+        return None, None  # a model that cannot be tested is not used
+    first, second = train_each([tested, final], settings)
+    return first, second
+
+
 def _with_keys(
     scored: pl.DataFrame, history: History, locations: pl.DataFrame, segment: npt.NDArray[np.str_]
 ) -> pl.DataFrame:
@@ -136,19 +146,18 @@ def _with_keys(
 
 
 def _demand_forecast(
-    frame: FeatureFrame, chosen: pl.DataFrame, segment: npt.NDArray[np.str_], final: Trained | None
+    frame: FeatureFrame, chosen: pl.DataFrame, segment: npt.NDArray[np.str_], final: DemandModel | None
 ) -> pl.DataFrame:
-    """Return 28 rows per series, each by the model of its segment."""
+    """Return 28 rows per series by the model of its segment; without features, by the same-weekday mean."""
     history = frame.history
     of_segment = dict(chosen.select("segment", "model").iter_rows())
     model = np.array([of_segment[name] for name in segment.tolist()])
     values: FloatArray = np.empty((HORIZON_DAYS, len(model), len(FORECAST_COLUMNS)), dtype=np.float32)
     for name in np.unique(model):
         mine = model == name
-        whole = final.forecast(frame, history.origin) if name == XGBOOST and final else None
-        if whole is None:
-            whole = forecast_baseline(history, history.origin, name)
-        values[:, mine] = whole[:, mine]
+        values[:, mine] = forecast_by(name, frame, history.origin, final)[:, mine]
+    values, unknown = fill_unknown(values, history, history.origin)
+    model = np.where(unknown, WEEKDAY_MEAN, model)
     rows = rows_at(history, history.origin)
     flat = values.reshape(-1, len(FORECAST_COLUMNS)).astype(np.float64)
     return (
