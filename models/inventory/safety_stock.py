@@ -31,6 +31,8 @@ def protection_period(
 
     mean = (E[L] + R) mu; sigma^2 = (E[L] + R) var_d + mu^2 var_L, with mu the mean demand of a day (units), var_d
     its variance (units^2), E[L] and var_L of the lead time (days). R is what the next chance to order adds.
+    The moments are exact for independent days; taking their sum for one of `Distribution` is not: with lead times of
+    4 to 8 days, all equally likely, 85 % of cycle service was 83.2 % in simulation, 95 % was within a point.
     Source: Silver, Pyke & Thomas 2017, Inventory and Production Management in Supply Chains, ch. 6 (variable
     lead times), with R added to the time to be covered.
 
