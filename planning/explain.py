@@ -156,10 +156,19 @@ def _policy(plan: Row, law: str) -> Row:
         per_day, variance_per_day, plan["lead_time_mean_days"], plan["lead_time_std_days"], 0
     )
     protection = plan["demand_mean_units"], plan["demand_std_units"]
-    names = (
-        "review_period_days cycle_service_level demand_mean_units demand_std_units safety_stock_units "
-        "reorder_point_units order_up_to_units order_quantity_units pack_size_units minimum_order_units limit_applied"
-    ).split()
+    names = [
+        "review_period_days",
+        "cycle_service_level",
+        "demand_mean_units",
+        "demand_std_units",
+        "safety_stock_units",
+        "reorder_point_units",
+        "order_up_to_units",
+        "order_quantity_units",
+        "pack_size_units",
+        "minimum_order_units",
+        "limit_applied",
+    ]
     return {
         "name": "periodic review, order up to",
         "distribution": law,

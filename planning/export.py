@@ -108,7 +108,7 @@ def neutral_text(text: str) -> str:
 def _rows(lake: Lake, query: str, status: str | None) -> pl.DataFrame:
     with lake.read() as connection:
         if not table_exists(connection, "orders", "proposal"):
-            return pl.DataFrame(schema={name: pl.String for name in _columns(query)})
+            return pl.DataFrame(schema=dict.fromkeys(_columns(query), pl.String))
         frame = connection.execute(query).pl()
     return frame if status is None else frame.filter(pl.col("status") == status)
 
@@ -183,7 +183,7 @@ def _cell(sheet: Any, row: int, column: int, value: Any, style: Any) -> None:
 def _replace(path: Path, write: Callable[[Path], None]) -> None:
     with _temporary(path) as unfinished:
         write(unfinished)
-        os.replace(unfinished, path)
+        unfinished.replace(path)
 
 
 @contextmanager

@@ -80,7 +80,7 @@ def demand_quantile(
     probability, mean, std, names = np.broadcast_arrays(probability, mean, std, np.asarray(distribution))
     result = np.array(mean, dtype=np.float64)
     for name in np.unique(names):
-        law = _law(cast(Distribution, str(name)))
+        law = _law(cast("Distribution", str(name)))
         here = (names == name) & (mean > 0) & (std > 0)
         if here.any():
             result[here] = law.quantile(probability[here], mean[here], std[here])
@@ -102,7 +102,7 @@ def expected_shortage(
     stock, mean, std, names = np.broadcast_arrays(stock, mean, std, np.asarray(distribution))
     result = np.array(np.maximum(mean - stock, 0.0), dtype=np.float64)
     for name in np.unique(names):
-        law = _law(cast(Distribution, str(name)))
+        law = _law(cast("Distribution", str(name)))
         here = (names == name) & (mean > 0) & (std > 0)
         if here.any():
             result[here] = law.shortage(stock[here], mean[here], std[here])
@@ -165,7 +165,7 @@ class _NegativeBinomial:
     def quantile(probability: Floats, mean: Floats, std: Floats) -> Floats:
         poisson, size, share = _NegativeBinomial._parameters(mean, std)
         counts = stats.nbinom.ppf(probability, size, share)
-        return np.where(poisson, stats.poisson.ppf(probability, mean), counts)
+        return np.asarray(np.where(poisson, stats.poisson.ppf(probability, mean), counts))
 
     @staticmethod
     def shortage(stock: Floats, mean: Floats, std: Floats) -> Floats:
@@ -175,7 +175,7 @@ class _NegativeBinomial:
             whole, size, share
         )
         limit = mean * stats.poisson.sf(whole - 1, mean) - stock * stats.poisson.sf(whole, mean)
-        return np.where(poisson, limit, counts)
+        return np.asarray(np.where(poisson, limit, counts))
 
     @staticmethod
     def _parameters(mean: Floats, std: Floats) -> tuple[NDArray[np.bool_], Floats, Floats]:
