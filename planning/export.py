@@ -183,7 +183,7 @@ def _cell(sheet: Any, row: int, column: int, value: Any, style: Any) -> None:
 def _replace(path: Path, write: Callable[[Path], None]) -> None:
     with _temporary(path) as unfinished:
         write(unfinished)
-        os.replace(unfinished, path)
+        unfinished.replace(path)
 
 
 @contextmanager

@@ -31,6 +31,8 @@ def protection_period(
 
     mean = (E[L] + R) mu; sigma^2 = (E[L] + R) var_d + mu^2 var_L, with mu the mean demand of a day (units), var_d
     its variance (units^2), E[L] and var_L of the lead time (days). R is what the next chance to order adds.
+    The moments are exact for independent days; taking their sum for one of `Distribution` is not: with lead times of
+    4 to 8 days, all equally likely, 85 % of cycle service was 83.2 % in simulation, 95 % was within a point.
     Source: Silver, Pyke & Thomas 2017, Inventory and Production Management in Supply Chains, ch. 6 (variable
     lead times), with R added to the time to be covered.
 
@@ -163,7 +165,7 @@ class _NegativeBinomial:
     def quantile(probability: Floats, mean: Floats, std: Floats) -> Floats:
         poisson, size, share = _NegativeBinomial._parameters(mean, std)
         counts = stats.nbinom.ppf(probability, size, share)
-        return np.where(poisson, stats.poisson.ppf(probability, mean), counts)
+        return np.asarray(np.where(poisson, stats.poisson.ppf(probability, mean), counts))
 
     @staticmethod
     def shortage(stock: Floats, mean: Floats, std: Floats) -> Floats:
@@ -173,7 +175,7 @@ class _NegativeBinomial:
             whole, size, share
         )
         limit = mean * stats.poisson.sf(whole - 1, mean) - stock * stats.poisson.sf(whole, mean)
-        return np.where(poisson, limit, counts)
+        return np.asarray(np.where(poisson, limit, counts))
 
     @staticmethod
     def _parameters(mean: Floats, std: Floats) -> tuple[NDArray[np.bool_], Floats, Floats]:

@@ -30,6 +30,19 @@ class DemandAhead:
     variance: Floats
     """[rows, days], units^2, of the cumulative error: the segment's factor is in it."""
 
+    known_days: int
+    """Days of the forecast itself; rates are taken over these, so that no item depends on another's lead time."""
+
+    @property
+    def mean_per_day(self) -> Floats:
+        """[rows], units: mean daily demand over the forecast."""
+        return np.asarray(self.mean[:, : self.known_days].mean(axis=1))
+
+    @property
+    def variance_per_day(self) -> Floats:
+        """[rows], units^2: mean daily variance over the forecast."""
+        return np.asarray(self.variance[:, : self.known_days].mean(axis=1))
+
     @property
     def days(self) -> int:
         """Number of days ahead."""
@@ -47,7 +60,7 @@ class DemandAhead:
         inside = np.minimum(whole, self.days - 1)
         at = np.arange(len(rows))
         used = np.where(whole > 0, total[at, np.maximum(whole, 1) - 1], 0.0)
-        rate = np.where(whole < self.days, daily[at, inside], daily.mean(axis=1))
+        rate = np.where(whole < self.days, daily[at, inside], self.mean_per_day[rows])
         with np.errstate(divide="ignore", invalid="ignore"):
             covered = whole + np.maximum(units - used, 0.0) / rate
         return np.where(daily.sum(axis=1) > 0, covered, np.inf)
@@ -103,7 +116,7 @@ def demand_ahead(
     at = rows["row"].to_numpy(), rows["horizon_days"].cast(pl.Int64).to_numpy() - 1
     mean, variance = np.zeros((keys.height, known)), np.zeros((keys.height, known))
     mean[at], variance[at] = rows["mean"].to_numpy(), rows["variance"].to_numpy()
-    return DemandAhead(keys, _repeat_weekdays(mean, days), _repeat_weekdays(variance, days))
+    return DemandAhead(keys, _repeat_weekdays(mean, days), _repeat_weekdays(variance, days), known)
 
 
 def series_factor(

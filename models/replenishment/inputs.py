@@ -40,7 +40,7 @@ def check_forecast(frame: pl.DataFrame, as_of: date) -> pl.DataFrame:
     shifted = (pl.col("forecast_date") - pl.lit(as_of)).dt.total_days() != pl.col("horizon_days")
     _first(frame, name, shifted, f"is not `horizon_days` after {as_of}: the forecast is of another day")
     series = frame.group_by("item_id", "location_id").agg(pl.len().alias("days"), pl.max("horizon_days"))
-    longest = int(str(series["days"].max())) if series.height else 0
+    longest = int(str(series["horizon_days"].max())) if series.height else 0
     _first(
         series,
         name,

@@ -15,14 +15,14 @@ from lake.company import Replenishment
 from lake.errors import InputError
 from models.inventory import eoq, policies, safety_stock
 from models.replenishment import money
-from models.replenishment.demand import DemandAhead, demand_ahead, purchasing_location
+from models.replenishment.demand import DemandAhead, demand_ahead
 from models.replenishment.inputs import (
     LONGEST_PROTECTION_DAYS,
     check_forecast,
     check_options,
     check_position,
-    refuse,
 )
+from models.replenishment.listing import listing
 from models.replenishment.reasons import reason
 from models.replenishment.suppliers import choose
 
@@ -89,7 +89,7 @@ _NEED_STOCK = ["inventory_position_units", "days_of_cover_before", "days_of_cove
 Column = NDArray[np.float64] | NDArray[np.int64] | NDArray[np.bool_] | NDArray[np.str_]
 
 
-def plan(
+def plan(  # noqa: PLR0913 - ten frames are what a plan depends on, each by name
     demand_forecast: pl.DataFrame,
     calibration: pl.DataFrame | None,
     locations: pl.DataFrame,
@@ -114,11 +114,11 @@ def plan(
     forecast = check_forecast(demand_forecast, as_of)
     position = check_position(inventory_position)
     options = check_options(supply_option)
-    listing = _listing(forecast, locations, position, items, _service_levels(planner_settings), settings)
-    rows = listing.join(options, on=["item_id", "location_id"], how="left", suffix="_of_option").with_columns(
+    listed = listing(forecast, locations, position, items, planner_settings, settings)
+    rows = listed.join(options, on=["item_id", "location_id"], how="left", suffix="_of_option").with_columns(
         (pl.col("is_assumed") | pl.col("is_assumed_of_option").fill_null(False)).alias("is_assumed")
     )
-    keys = listing.select("item_id", "location_id")
+    keys = listed.select("item_id", "location_id")
     demand = demand_ahead(
         forecast, locations, calibration, series_segment, keys, _days_ahead(options, settings)
     )
@@ -136,91 +136,6 @@ def plan(
     )
 
 
-def _listing(
-    forecast: pl.DataFrame,
-    locations: pl.DataFrame,
-    position: pl.DataFrame,
-    items: pl.DataFrame | None,
-    planner_levels: pl.DataFrame,
-    settings: Replenishment,
-) -> pl.DataFrame:
-    """Everything that needs a decision, with its stock, service level and the day-index of its demand."""
-    key = ["item_id", "location_id"]
-    bought_at = (
-        forecast.select(key).unique().join(purchasing_location(locations), on="location_id", how="left")
-    )
-    forecast_keys = bought_at.select(
-        "item_id", pl.coalesce("purchasing_location_id", "location_id").alias("location_id")
-    )
-    stock = position.select(
-        *key,
-        pl.col("on_hand_units").cast(pl.Int64),
-        (pl.col("on_order_units").cast(pl.Int64) + pl.col("in_transit_units").cast(pl.Int64)).alias(
-            "on_order_units"
-        ),
-        (pl.col("is_assumed") if "is_assumed" in position.columns else pl.lit(False)).alias("is_assumed"),
-    )
-    listing = (
-        pl.concat([forecast_keys, position.select(key)])
-        .unique()
-        .sort(key)
-        .with_row_index("demand_row")
-        .join(stock, on=key, how="left")
-        .join(_item_facts(items), on="item_id", how="left")
-        .join(planner_levels, on="item_id", how="left")
-    )
-    by_category = settings.cycle_service_level.by_category
-    of_category = (
-        pl.col("category").replace_strict(by_category, default=None, return_dtype=pl.Float64)
-        if by_category
-        else pl.lit(None, dtype=pl.Float64)
-    )
-    return listing.with_columns(
-        pl.coalesce("planner_level", of_category, pl.lit(settings.cycle_service_level.default)).alias(
-            "cycle_service_level"
-        ),
-        pl.col("is_discontinued").fill_null(False),
-        pl.col("is_assumed").fill_null(False),
-        pl.lit(settings.review_period_days).alias("review_period_days"),
-    )
-
-
-def _item_facts(items: pl.DataFrame | None) -> pl.DataFrame:
-    facts = {"category": pl.String, "is_discontinued": pl.Boolean}
-    if items is None:
-        return pl.DataFrame(schema={"item_id": pl.String, **facts})
-    known = [
-        pl.col(name).cast(kind) if name in items.columns else pl.lit(None, kind).alias(name)
-        for name, kind in facts.items()
-    ]
-    return items.select("item_id", *known).unique("item_id", keep="first", maintain_order=True)
-
-
-def _service_levels(planner_settings: pl.DataFrame | None) -> pl.DataFrame:
-    """item_id, planner_level: what planners set per item, between 0.5 and 1."""
-    if planner_settings is None or not planner_settings.height:
-        return pl.DataFrame(schema={"item_id": pl.String, "planner_level": pl.Float64})
-    if "_known_at" in planner_settings.columns:  # staging keeps every version: the newest speaks
-        newest_last = planner_settings.sort("_known_at", "_file", "_line", nulls_last=False)
-        planner_settings = newest_last.unique("item_id", keep="last", maintain_order=True)
-    levels = planner_settings.select(
-        "item_id", pl.col("cycle_service_level").cast(pl.Float64).alias("planner_level")
-    ).drop_nulls()
-    bad = levels.filter(~pl.col("planner_level").is_between(0.5, 1, closed="none"))
-    if bad.height:
-        raise InputError(
-            f"planner_setting: item_id {bad['item_id'][0]} has a cycle_service_level of {bad['planner_level'][0]}: "
-            "it has to lie between 0.5 and 1 (0.95 is 95 %), correct it in the planners' workbook."
-        )
-    refuse(levels, "planner_setting", ("item_id",))
-    if levels["item_id"].is_duplicated().any():
-        twice = levels.filter(pl.col("item_id").is_duplicated())["item_id"][0]
-        raise InputError(
-            f"planner_setting: item_id {twice} stands more than once; keep one row in the workbook."
-        )
-    return levels
-
-
 def _days_ahead(options: pl.DataFrame, settings: Replenishment) -> int:
     protection = float(str(options["lead_days"].max() or 0)) + settings.review_period_days
     if protection > LONGEST_PROTECTION_DAYS + 366:
@@ -234,57 +149,29 @@ def _days_ahead(options: pl.DataFrame, settings: Replenishment) -> int:
 def _decide(rows: pl.DataFrame, demand: DemandAhead, settings: Replenishment, as_of: date) -> pl.DataFrame:
     """Work out every option: levels, quantity, limits, costs, baselines; null where an input is not known."""
     at = rows["demand_row"].cast(pl.Int64).to_numpy()
-    lead, lead_std = _number(rows, "lead_days"), _number(rows, "lead_std")
-    review = float(settings.review_period_days)
     position = _number(rows, "on_hand_units") + _number(rows, "on_order_units")
+    price, freight = (money.micros(_number(rows, name)) for name in ("unit_price", "freight_cost_per_unit"))
+    levels = _levels(rows, demand, at, price, settings)
     pack = _number(rows, "pack_size_units", 1).astype(np.int64)
     minimum = _number(rows, "minimum_order_units", 1).astype(np.int64)
-    level = _number(rows, "cycle_service_level")
 
-    window_mean, window_variance = demand.over(at, lead + review)
-    mean, std = safety_stock.protection_period(
-        window_mean / (lead + review), window_variance / (lead + review), lead, lead_std, review
+    can_plan = rows.select(
+        pl.col("supplier_id").is_not_null()
+        & pl.col("on_hand_units").is_not_null()
+        & ~pl.col("is_discontinued")
     )
-    law = safety_stock.distribution_for(mean, std)
-    safety = np.maximum(safety_stock.demand_quantile(level, mean, std, law) - mean, 0.0)
-    point = mean + safety
-    per_day = demand.mean[at].mean(axis=1)
-    price, freight = (
-        money.micros(_number(rows, "unit_price")),
-        money.micros(_number(rows, "freight_cost_per_unit")),
-    )
-    economic = _economic_quantity(per_day, price, settings)
-    review_mean = demand.over(at, np.full(len(at), review))[0]
-    up_to = policies.order_up_to_level(point, economic, review_mean)
-
-    can_plan = (
-        rows["supplier_id"].is_not_null() & rows["on_hand_units"].is_not_null() & ~rows["is_discontinued"]
-    ).to_numpy()
-    wanted = np.where(can_plan, policies.order_quantity(position, point, up_to, pack, minimum), 0)
-    cap_cover = (
-        demand.over(at, np.full(len(at), float(min(settings.maximum_cover_days, demand.days - 1))))[0]
-        - position
-    )
+    wanted = policies.order_quantity(
+        position, levels["reorder_point_units"], levels["order_up_to_units"], pack, minimum
+    ) * can_plan.to_series().to_numpy().astype(np.int64)
+    longest_cover = np.full(len(at), float(min(settings.maximum_cover_days, demand.days - 1)))
+    cap_cover = demand.over(at, longest_cover)[0] - position
     cap_value = _affordable_units(price + freight, settings)
     quantity = policies.within_limit(wanted, np.minimum(cap_cover, cap_value), pack, minimum)
     limit = np.where(cap_cover <= cap_value, "maximum_cover_days", "maximum_order_value")
-    goods, carriage = money.cost_cents(quantity, price), money.cost_cents(quantity, freight)
 
-    need_day = demand.first_day_below(at, position, safety)
-    need_day = np.where((need_day < 0) & (quantity > 0), np.ceil(lead + review), need_day)
-    need_day = np.where(need_day < 0, -1, np.maximum(need_day, np.ceil(lead))).astype(np.int64)
-    yearly = np.maximum(per_day * DAYS_PER_YEAR, 1e-9)
-    holding_years = np.where(quantity > 0, quantity / (2 * yearly), 0.0)
-    columns: dict[str, Column] = {
-        "policy": np.char.add("order_up_to_", law),
+    goods, carriage = money.cost_cents(quantity, price), money.cost_cents(quantity, freight)
+    columns: dict[str, Column] = levels | {
         "inventory_position_units": position.astype(np.int64),
-        "lead_time_mean_days": lead,
-        "lead_time_std_days": lead_std,
-        "demand_mean_units": mean,
-        "demand_std_units": std,
-        "safety_stock_units": safety,
-        "reorder_point_units": point,
-        "order_up_to_units": up_to,
         "order_quantity_units": quantity,
         "minimum_order_units": minimum,
         "pack_size_units": pack,
@@ -292,32 +179,82 @@ def _decide(rows: pl.DataFrame, demand: DemandAhead, settings: Replenishment, as
         "is_due": wanted > 0,
         "days_of_cover_before": demand.days_covered(at, position),
         "days_of_cover_after": demand.days_covered(at, position + quantity),
-        "eoq_units": economic,
-        "comparable_cost": (price + freight) * (1 + settings.holding_cost_rate_per_year * holding_years),
-        **_legacy(
-            rows,
-            per_day,
-            demand.over(at, lead + review)[1] / (lead + review),
-            position,
-            economic,
-            pack,
-            level,
-        ),
+        "comparable_cost": _comparable_cost(price + freight, quantity, demand.mean_per_day[at], settings),
+        **_legacy(rows, demand, at, position, levels["eoq_units"], pack),
     }
+    need_dates = _need_dates(rows, demand, at, position, levels["safety_stock_units"], quantity, as_of)
     decided = rows.with_columns(
         *(pl.Series(name, values) for name, values in columns.items()),
         pl.Series("limit_applied", np.where(quantity < wanted, limit, ""), dtype=pl.String).replace("", None),
+        pl.Series("need_date", need_dates, dtype=pl.Date),
         money.micros_as_price("unit_price", price),
         money.cents_as_decimal("goods_cost", goods),
         money.cents_as_decimal("freight_cost", carriage),
         money.cents_as_decimal("total_cost", goods + carriage),
-        rows["freight_cost_per_unit"].is_not_null().alias("freight_is_known"),
-        pl.Series(
-            "need_date", [as_of + timedelta(days=int(day)) if day >= 0 else None for day in need_day], pl.Date
-        ),
+        pl.col("freight_cost_per_unit").is_not_null().alias("freight_is_known"),
         pl.lit(as_of).alias("as_of"),
     )
     return _unknown_is_null(decided)
+
+
+def _levels(
+    rows: pl.DataFrame,
+    demand: DemandAhead,
+    at: NDArray[np.int64],
+    price: NDArray[np.int64],
+    settings: Replenishment,
+) -> dict[str, Column]:
+    """Demand over lead time + review, safety stock, reorder point and order-up-to level of every option."""
+    lead, lead_std = _number(rows, "lead_days"), _number(rows, "lead_std")
+    days = lead + settings.review_period_days
+    window_mean, window_variance = demand.over(at, days)
+    mean, std = safety_stock.protection_period(
+        window_mean / days, window_variance / days, lead, lead_std, settings.review_period_days
+    )
+    law = safety_stock.distribution_for(mean, std)
+    target = safety_stock.demand_quantile(_number(rows, "cycle_service_level"), mean, std, law)
+    safety = np.maximum(target - mean, 0.0)
+    economic = _economic_quantity(demand.mean_per_day[at], price, settings)
+    review_mean, _ = demand.over(at, np.full(len(at), float(settings.review_period_days)))
+    return {
+        "policy": np.char.add("order_up_to_", law),
+        "lead_time_mean_days": lead,
+        "lead_time_std_days": lead_std,
+        "demand_mean_units": mean,
+        "demand_std_units": std,
+        "safety_stock_units": safety,
+        "reorder_point_units": mean + safety,
+        "order_up_to_units": policies.order_up_to_level(mean + safety, economic, review_mean),
+        "eoq_units": economic,
+    }
+
+
+def _need_dates(
+    rows: pl.DataFrame,
+    demand: DemandAhead,
+    at: NDArray[np.int64],
+    position: NDArray[np.float64],
+    safety: Column,
+    quantity: NDArray[np.int64],
+    as_of: date,
+) -> list[date | None]:
+    """When projected stock falls below safety stock; not before an order placed now arrives. None: not in sight."""
+    lead = np.ceil(_number(rows, "lead_days"))
+    day = demand.first_day_below(at, position, np.asarray(safety, dtype=np.float64))
+    day = np.where((day < 0) & (quantity > 0), lead, day)
+    day = np.where(day < 0, -1, np.maximum(day, lead)).astype(np.int64)
+    return [as_of + timedelta(days=int(each)) if each >= 0 else None for each in day]
+
+
+def _comparable_cost(
+    landed_micros: NDArray[np.int64],
+    quantity: NDArray[np.int64],
+    per_day: NDArray[np.float64],
+    settings: Replenishment,
+) -> NDArray[np.float64]:
+    """Landed cost of a unit plus what holding it costs while half the order, on average, waits to be sold."""
+    years = np.where(quantity > 0, quantity / (2 * np.maximum(per_day * DAYS_PER_YEAR, 1e-9)), 0.0)
+    return np.asarray(landed_micros * (1 + settings.holding_cost_rate_per_year * years))
 
 
 def _economic_quantity(
@@ -340,20 +277,20 @@ def _affordable_units(landed_micros: NDArray[np.int64], settings: Replenishment)
 
 def _legacy(
     rows: pl.DataFrame,
-    per_day: NDArray[np.float64],
-    variance_per_day: NDArray[np.float64],
+    demand: DemandAhead,
+    at: NDArray[np.int64],
     position: NDArray[np.float64],
-    economic: NDArray[np.float64],
+    economic: Column,
     pack: NDArray[np.int64],
-    level: NDArray[np.float64],
 ) -> dict[str, Column]:
     """What a textbook ERP would do: contract lead time, normal demand, no lead-time risk; no minimum, no limits.
 
     Fixed reorder point with EOQ: r = mean L + z sigma sqrt(L). Weekly review: up to mean (L + 7) + z sigma sqrt(L + 7).
     """
     lead = _number(rows, "contract_days")
-    z = safety_stock.demand_quantile(level, np.ones_like(level), np.ones_like(level), "normal") - 1
-    sigma = np.sqrt(variance_per_day)
+    level = _number(rows, "cycle_service_level")
+    z = safety_stock.demand_quantile(level, 1.0, 1.0, "normal") - 1
+    per_day, sigma = demand.mean_per_day[at], np.sqrt(demand.variance_per_day[at])
     point = per_day * lead + z * sigma * np.sqrt(lead)
     weekly = per_day * (lead + 7) + z * sigma * np.sqrt(lead + 7)
     return {

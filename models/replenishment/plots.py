@@ -4,7 +4,7 @@ Belongs here: figures as PNG bytes. Matplotlib is imported when one is drawn: it
 """
 
 import io
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -37,9 +37,9 @@ def projected_stock_plot(
     return _draw(row, days, mean, low, high)
 
 
-def _draw(row: dict[str, Any], days: list[date], mean: Any, low: Any, high: Any) -> bytes:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+def _draw(row: dict[str, Any], days: Any, mean: Any, low: Any, high: Any) -> bytes:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - see the module's docstring
+    from matplotlib.figure import Figure  # noqa: PLC0415
 
     figure = Figure(figsize=(8, 4), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
