@@ -103,7 +103,7 @@ def online(company: Company, entity_rows: pl.DataFrame, service: str = "demand_f
 
     An entity that is not there gets nulls, never 0. Raises Feast's own error for an unknown service or missing key.
     """
-    from feast.types import from_feast_to_pyarrow_type  # noqa: PLC0415  importing Feast is dear
+    from feast.types import from_feast_to_pyarrow_type
 
     store = open_store(company)
     wanted = store.get_feature_service(service)

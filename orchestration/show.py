@@ -101,7 +101,7 @@ def profile_lines(lake: Lake) -> list[str]:
 
 _QUARANTINE = """
 SELECT dataset, unnest(list_distinct(rules)) AS rule, count(*) AS rows FROM lake.meta.quarantine GROUP BY ALL
-ORDER BY rows DESC, ALL LIMIT 12"""
+ORDER BY rows DESC, dataset, rule LIMIT 12"""
 _ACCURACY = """
 SELECT segment, model, sum(pinball_loss * rows) / sum(rows) AS pinball_loss, sum(mae * rows) / sum(rows) AS mae,
     sum(coverage_80 * rows) / sum(rows) AS coverage_80
@@ -111,12 +111,12 @@ GROUP BY ALL ORDER BY segment, pinball_loss"""
 _ORDERS = """
 SELECT supplier_id AS supplier, count(*) AS orders, sum(line_count) AS lines, sum(units) AS units,
     sum(goods_cost) AS goods_cost, sum(freight_cost) AS freight_cost, sum(total_cost) AS total_cost
-FROM lake.orders.proposal WHERE status = 'open' GROUP BY ALL ORDER BY total_cost DESC LIMIT 25"""
+FROM lake.orders.proposal WHERE status = 'open' GROUP BY ALL ORDER BY total_cost DESC, supplier LIMIT 25"""
 _FINDINGS = """
 SELECT severity, table_name, column_name, check_name, failing_rows, observed FROM lake.meta.gate_result
 WHERE outcome <> 'passed' AND gate_run_id = (
     SELECT gate_run_id FROM lake.meta.gate_run ORDER BY snapshot_id DESC, ran_at DESC LIMIT 1)
-ORDER BY severity, ALL LIMIT 10"""
+ORDER BY outcome, severity, table_name, check_name LIMIT 10"""
 
 
 def _query(lake: Lake, schema: str, name: str, query: str) -> list[dict[str, Any]]:

@@ -115,7 +115,7 @@ class Validator:
     def _make_source(self) -> Any:
         from duckdb_engine import ConnectionWrapper
 
-        import lake.quality.dialect  # noqa: F401, PLC0415  # registers duckdb+lake
+        import lake.quality.dialect  # noqa: F401  # registers duckdb+lake
 
         context = self._gx.get_context(mode="ephemeral")
         context.variables.progress_bars = {"globally": False}

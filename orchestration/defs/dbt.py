@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from graphlib import TopologicalSorter
 from typing import Any
 
 import dagster as dg
@@ -57,7 +58,7 @@ def dbt_models(house: House) -> dg.AssetsDefinition:
             refuse_unfinished_loading(opened)
             report = transform.build_if_changed(opened.company, opened.contracts)
             record.counts |= {"models_built": len(report.models), "model_tests": len(report.tests)}
-        for spec in specs:
+        for spec in _upstream_first(specs):
             seconds = report.seconds_per_model.get(spec.key.path[-1])
             metadata = (
                 table_metadata(opened.lake, ".".join(spec.key.path)) if spec.key.path[0] != "staging" else {}
@@ -69,6 +70,13 @@ def dbt_models(house: House) -> dg.AssetsDefinition:
                 yield _check_result(spec, node)
 
     return build
+
+
+def _upstream_first(specs: list[dg.AssetSpec]) -> list[dg.AssetSpec]:
+    """Return specs in the order in which Dagster wants their results."""
+    by_key = {spec.key: spec for spec in specs}
+    sorter = TopologicalSorter({spec.key: [dep.asset_key for dep in spec.deps] for spec in specs})
+    return [by_key[key] for key in sorter.static_order() if key in by_key]
 
 
 def _data_tests(manifest: dict[str, Any]) -> dict[str, dg.AssetCheckSpec]:

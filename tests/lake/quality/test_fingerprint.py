@@ -73,7 +73,7 @@ def test_an_expired_snapshot_is_never_taken_for_no_change(tmp_path: Path) -> Non
     house.execute("UPDATE lake.core.fct_inventory SET on_hand_units = 1")
     changed = house.lake.snapshot()
     house.execute("CREATE TABLE lake.meta.run AS SELECT 1 AS x")
-    from lake.connection import memory_connection  # noqa: PLC0415
+    from lake.connection import memory_connection
 
     with memory_connection() as connection:
         connection.execute(house.lake.attach_sql(read_only=False))

@@ -152,7 +152,7 @@ def test_nothing_delivered_is_told_plainly(tmp_path: Path) -> None:
 
 
 def test_newest_is_told_by_snapshot_and_not_by_the_clock(house: House) -> None:
-    from lake.releases import GateRun, create_tables, record_gate_run  # noqa: PLC0415
+    from lake.releases import GateRun, create_tables, record_gate_run
 
     early, late = datetime(2020, 1, 1), datetime(2030, 1, 1)
     with house.lake.write() as connection:
@@ -168,7 +168,7 @@ def test_canaries_notice_when_great_expectations_loses_its_connection(
 ) -> None:
     with house.lake.read() as connection:
         expectations.Validator(connection)
-    from great_expectations.execution_engine import sqlalchemy_execution_engine as engine  # noqa: PLC0415
+    from great_expectations.execution_engine import sqlalchemy_execution_engine as engine
 
     dialects = engine._PERSISTED_CONNECTION_DIALECTS
     assert [str(getattr(d, "value", d)) for d in dialects].count("duckdb") == 1
