@@ -163,12 +163,12 @@ def _check(node: Node, column: Column) -> None:
             wrong = [repr(text) for text in column.allowed or () if not _fits(column, text)]
             if wrong:
                 value.reject(
-                    f"{', '.join(wrong)} cannot stand in a {_said(column)} column: correct the list or the type"
+                    f"{', '.join(wrong)} cannot stand in a column of type {_said(column)}: correct the list or the type"
                 )
         if item.value["property"] == "default" and column.default is not None:
             if not _fits(column, column.default):
                 value.reject(
-                    f"{column.default!r} cannot stand in a {_said(column)} column: correct it or the type"
+                    f"{column.default!r} cannot stand in a column of type {_said(column)}: correct it or the type"
                 )
             elif column.allowed and column.default not in column.allowed:
                 value.reject(

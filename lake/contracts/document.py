@@ -36,8 +36,8 @@ class Problem:
 
     def __str__(self) -> str:
         """Return the problem as one line for a person."""
-        key = f", {self.key}" if self.key else ""
-        return f"{self.path}, line {self.line}{key}: {self.message}"
+        key = f", {' '.join(self.key.split())}" if self.key else ""
+        return f"{self.path}, line {self.line}{key}: {' '.join(self.message.split())}"
 
 
 @dataclass

@@ -159,7 +159,9 @@ def _claim(node: Node, name: str, entity: Entity, found: Mapping[str, str]) -> b
 def _check_fit(node: Node, column: Column, target: EntityColumn) -> None:
     if column.type not in _ACCEPTED[target.family]:
         kinds = " or ".join(sorted(_ACCEPTED[target.family]))
-        node.reject(f"{column.name} is {column.type} and {target.name} is {target.type}: map a {kinds}")
+        node.reject(
+            f"{column.name} is {column.type} and {target.name} is {target.type}: map one that is {kinds}"
+        )
     elif target.family == "DECIMAL" and column.type == "number":
         precision, scale = target.digits
         if column.scale > scale or column.precision - column.scale > precision - scale:

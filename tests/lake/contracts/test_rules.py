@@ -70,7 +70,7 @@ RULES = [
     ("location_id: MAIN", "location_id: null", "constants.location_id", "must not be empty"),
     ("location_id: MAIN", "location_id: $lines", "constants.location_id", "did you mean $line?"),
     ("location_id: MAIN", "location_id: MAIN, customer_id: [1]", "constants.customer_id", "cannot stand in customer_id"),
-    ("value: unit_price", "value: customer_id", "price.maps_to", "map a integer or string"),
+    ("value: unit_price", "value: customer_id", "price.maps_to", "map one that is integer or string"),
     ("DECIMAL(12,2)", "DECIMAL(18,6)", "price.maps_to", "take fewer digits@value: unit_price"),
     ("value: unit_price", "value: item_text", "price.maps_to", "price is number and item_text is VARCHAR"),
     # columns
@@ -99,7 +99,7 @@ RULES = [
     ("[web, shop]", "[]", "channel.allowed", "list of at least one value"),
     ("[web, shop]", "[web, {a: b}]", "channel.allowed.1", "has to be a single value"),
     ("default, value: web", "default, value: fax", "channel.default", "is not among the allowed values"),
-    (UNITS, "          - {property: default, value: none}\n", "quantity.default", "cannot stand in a integer column"),
+    (UNITS, "          - {property: default, value: none}\n", "quantity.default", "cannot stand in a column of type integer"),
     (UNITS, "          - {property: allowed, value: [1, 2, x]}\n", "quantity.allowed", "'x' cannot stand"),
     (UNITS, "          - {property: until, value: units}\n", "quantity.until", "did you mean unit?"),
     (UNITS, "          - {property: unit, value: 5}\n", "quantity.unit", "has to be a text, not 5"),
