@@ -20,7 +20,9 @@ HEADER = "Item,Qty,Price,Day\n"
 
 
 def company(tmp_path: Path) -> Company:
-    made = Company("test", tmp_path / "company", tmp_path / "home", CompanySettings(title="Test", currency="EUR"))
+    made = Company(
+        "test", tmp_path / "company", tmp_path / "home", CompanySettings(title="Test", currency="EUR")
+    )
     made.prepare()
     return made
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from lake.connection import Lake
 from lake.contracts.model import Column
 from lake.errors import ContractError
 from lake.ingest import ingest, reference_order
 from lake.landing import land
 from lake.ledger import totals
-from lake.connection import Lake
 from tests.lake.loading_kit import HEADER, company, contract, deliver, load, rows
 
 GOOD = HEADER + "A1,1,2.50,2024-01-05\n"
@@ -45,9 +45,9 @@ def test_a_bad_file_is_refused_and_its_neighbours_load(tmp_path, kind):
         ("sales_a.csv", "A1"),
         ("sales_c.csv", "A2"),
     ]
-    assert rows(home, "SELECT status, rows_read FROM lake.meta.delivery WHERE file_name = 'sales_bad.csv'") == [
-        ("refused", 0)
-    ]
+    assert rows(
+        home, "SELECT status, rows_read FROM lake.meta.delivery WHERE file_name = 'sales_bad.csv'"
+    ) == [("refused", 0)]
     again = load(home, contract(), run_id="again")
     assert (again.totals["files_refused"], again.totals["files_skipped"]) == (1, 2)
     assert totals(Lake.of(home))["files_refused"] == 1
@@ -137,7 +137,9 @@ def test_contracts_that_cannot_be_loaded_raise_before_anything_is_written(tmp_pa
         reference_order([item, contract(columns=(refers,))])
     with pytest.raises(ContractError, match="no variable"):
         land(home, unknown)
-    assert rows(home, "SELECT count(*) FROM information_schema.tables WHERE table_schema IN ('raw', 'meta')") == [(0,)]
+    assert rows(
+        home, "SELECT count(*) FROM information_schema.tables WHERE table_schema IN ('raw', 'meta')"
+    ) == [(0,)]
 
 
 def test_a_changed_type_is_a_contract_error_and_a_new_column_is_added(tmp_path):
@@ -147,7 +149,10 @@ def test_a_changed_type_is_a_contract_error_and_a_new_column_is_added(tmp_path):
     wider = contract(columns=(*contract().columns, Column("note", "Note", "string")))
     deliver(home, "sales_2.csv", "Note,Item,Qty,Price,Day\nhello,A2,1,2.50,2024-01-05\n")
     load(home, wider)
-    assert rows(home, "SELECT item_id, note FROM lake.raw.sales ORDER BY 1") == [("A1", None), ("A2", "hello")]
+    assert rows(home, "SELECT item_id, note FROM lake.raw.sales ORDER BY 1") == [
+        ("A1", None),
+        ("A2", "hello"),
+    ]
     changed = (contract().columns[0], Column("quantity", "Qty", "number", scale=2), *contract().columns[2:])
     deliver(home, "sales_3.csv", GOOD.replace("A1", "A3"))
     with pytest.raises(ContractError, match="column 'quantity': its type is DECIMAL"):

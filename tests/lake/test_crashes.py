@@ -27,7 +27,9 @@ load(company(Path(sys.argv[1])), contract(), run_id=sys.argv[2])
 
 
 def start(tmp_path, run_id):
-    return subprocess.Popen([sys.executable, "-c", LOADER, str(tmp_path), run_id], stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", LOADER, str(tmp_path), run_id], stdout=subprocess.PIPE, text=True
+    )
 
 
 def deliver_files(home):

@@ -45,7 +45,12 @@ def split_record(text: bytes) -> tuple[list[bytes], int] | None:
                     used += text[i : i + 1] == b"\n"
                     field, i = field + text[i : i + 1], i + 1
         else:
-            while i < len(text) and text[i : i + 1] not in b",\n" and text[i:] != b"\r" and text[i : i + 2] != b"\r\n":
+            while (
+                i < len(text)
+                and text[i : i + 1] not in b",\n"
+                and text[i:] != b"\r"
+                and text[i : i + 2] != b"\r\n"
+            ):
                 if text[i : i + 1] == b'"':
                     return None
                 field, i = field + text[i : i + 1], i + 1
@@ -173,10 +178,14 @@ day = mostly(st.dates(date(1990, 1, 1)).map(lambda d: d.isoformat().encode()), b
 sold_at = mostly(st.sampled_from([b"12/1/2009 7:45", b"01/31/2010 23:59"]), b"", b"12/1/09 7:45", b"13/1/2009 7:45", b"12/1/2009  7:45", b"12/1/2009 24:00", b"2/29/2011 1:1", b"12/1/20090 7:45")  # fmt: skip
 kind = mostly(st.sampled_from([b"a", b"b", b'"b"', b""]), b"c", b"A")
 row = st.tuples(code, units, price, day, sold_at, kind).map(b",".join)
-dirty_row = st.sampled_from([b"", b",,,,,", b"A,1", b"A,1,2,3,4,5,6,7", b'"', b'""', b'","', b'A,"', b"\r", b'"A\n'])
+dirty_row = st.sampled_from(
+    [b"", b",,,,,", b"A,1", b"A,1,2,3,4,5,6,7", b'"', b'""', b'","', b'A,"', b"\r", b'"A\n']
+)
 line_end = st.sampled_from([b"\n", b"\n", b"\n", b"\r\n"])
 line = st.tuples(st.one_of(row, row, row, row, dirty_row), line_end).map(b"".join)
-file = st.tuples(st.lists(line, max_size=12).map(b"".join), st.one_of(st.just(b""), row, st.just(b"A,1"))).map(b"".join)
+file = st.tuples(
+    st.lists(line, max_size=12).map(b"".join), st.one_of(st.just(b""), row, st.just(b"A,1"))
+).map(b"".join)
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -116,13 +116,18 @@ def test_upsert_newer_wins_older_and_equal_change_nothing(tmp_path):
     columns = (*ITEM_COLUMNS[:2], Column("changed_at", "Changed", "timestamp"))
     item = contract("item", columns, write_mode="upsert", known_at=KnownAt("changed_at", delay_days=1))
     head = "Item,Qty,Changed\n"
-    deliver(home, "item_1.csv", head + "A,1,2024-01-02T00:00:00\nA,9,2024-01-01T00:00:00\nB,1,2024-01-01T00:00:00\n")
+    deliver(
+        home,
+        "item_1.csv",
+        head + "A,1,2024-01-02T00:00:00\nA,9,2024-01-01T00:00:00\nB,1,2024-01-01T00:00:00\n",
+    )
     report = load(home, item)
     assert (report.totals["loaded"], report.totals["unchanged"]) == (2, 1)
     deliver(
         home,
         "item_2.csv",
-        head + "A,7,2024-01-01T23:59:59\nB,1,2024-01-01T00:00:00\nB,1,2024-01-01T00:00:00\nC,1,2024-01-01T00:00:00\n",
+        head
+        + "A,7,2024-01-01T23:59:59\nB,1,2024-01-01T00:00:00\nB,1,2024-01-01T00:00:00\nC,1,2024-01-01T00:00:00\n",
     )
     report = load(home, replace(item, duplicates="drop"))
     assert report.totals | {"loaded": 1, "unchanged": 2, "duplicate": 1, "rows_read": 4} == report.totals
@@ -152,7 +157,9 @@ def test_references_within_and_across_datasets(tmp_path):
         ),
         write_mode="upsert",
     )
-    sales = contract(columns=(*ITEM_COLUMNS, Column("place_id", "Place", "string", references="place.place_id")))
+    sales = contract(
+        columns=(*ITEM_COLUMNS, Column("place_id", "Place", "string", references="place.place_id"))
+    )
     head = HEADER.strip() + ",Place\n"
     deliver(home, "sales_1.csv", head + "A,1,,,S1\nA,1,,,S9\nA,1,,,\n")
     waits = load(home, sales, place)

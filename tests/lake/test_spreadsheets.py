@@ -122,7 +122,11 @@ def test_a_sheet_that_does_not_fit_is_refused(tmp_path, sheet_rows, sentence):
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
-    [(b"", "is empty"), (b"hello", "cannot be read as an xlsx"), (b"PK\x03\x04", "cannot be read as an xlsx")],
+    [
+        (b"", "is empty"),
+        (b"hello", "cannot be read as an xlsx"),
+        (b"PK\x03\x04", "cannot be read as an xlsx"),
+    ],
 )
 def test_what_is_no_workbook_is_refused(tmp_path, content, sentence):
     (tmp_path / "a.xlsx").write_bytes(content)
