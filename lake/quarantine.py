@@ -79,4 +79,7 @@ def show(
             """,
             {"dataset": dataset, "rule": rule, "limit": limit},
         ).fetchall()
-    return [QuarantinedRow(*row[:6], tuple(row[6]), tuple(row[7]), tuple(row[8]), row[9]) for row in rows]
+    return [
+        QuarantinedRow(*place, tuple(rules), tuple(columns), tuple(messages), at)  # type: ignore[call-arg]
+        for *place, rules, columns, messages, at in rows
+    ]
