@@ -306,7 +306,12 @@ def _run_dbt(
     """Start dbt and wait; raise `StocklakeError` when it ended before it ran any node (`results` missing)."""
     command = [sys.executable, "-P", "-c", _DBT, "--quiet", *arguments, *project.args]
     done = subprocess.run(
-        command, env=os.environ | project.env, cwd=project.project_dir, capture_output=True, text=True, check=False
+        command,
+        env=os.environ | project.env,
+        cwd=project.project_dir,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode != 0 and (results is None or not results.exists()):
         said = " ".join((done.stdout.strip() or done.stderr.strip())[-2000:].split())
@@ -344,7 +349,9 @@ def _raise_on_failures(report: BuildReport) -> None:
     if failed:
         named = "; ".join(f"{node.kind} {node.name}: {' '.join(node.message.split())}" for node in failed)
         skipped = sum(node.status == "skipped" for node in report.nodes)
-        raise StocklakeError(f"{len(failed)} dbt nodes failed and {skipped} were skipped behind them: {named}")
+        raise StocklakeError(
+            f"{len(failed)} dbt nodes failed and {skipped} were skipped behind them: {named}"
+        )
 
 
 # Files and lake state -----------------------------------------------------------------------------------------

@@ -29,7 +29,15 @@ def _series(raw: Tiny, item: str, store: str) -> list[Row]:
     return [_row(raw, item, store, day, days, units, known) for day in days]
 
 
-def _row(raw: Tiny, item: str, store: str, day: date, days: list[date], units: dict[date, int], known: dict[date, datetime]) -> Row:
+def _row(
+    raw: Tiny,
+    item: str,
+    store: str,
+    day: date,
+    days: list[date],
+    units: dict[date, int],
+    known: dict[date, datetime],
+) -> Row:
     def back(length: int) -> list[date]:
         return [one for one in days if day - timedelta(days=length) < one <= day]
 
@@ -42,7 +50,12 @@ def _row(raw: Tiny, item: str, store: str, day: date, days: list[date], units: d
     price, price_known = _price(raw, item, store, day)
     discounts = [p for p in raw.tables["promotion"] if _holds(p, item, store, day)]
     midnight = datetime.combine(day + timedelta(days=1), datetime.min.time())
-    knowns = [midnight, price_known, *(known[one] for one in back(91) if one in known), *(p["_known_at"] for p in discounts)]
+    knowns = [
+        midnight,
+        price_known,
+        *(known[one] for one in back(91) if one in known),
+        *(p["_known_at"] for p in discounts),
+    ]
     if stock:
         knowns.append(stock[1])
     row: Row = {

@@ -16,7 +16,9 @@ from tests.dbt_project.conftest import Built, tables
 
 def test_item_location_day_equals_an_independent_computation(built: Built) -> None:
     expected = oracle.item_location_day(built.raw)
-    rows = built.query("select * replace (unit_price::double as unit_price) from lake.marts.item_location_day").to_dicts()
+    rows = built.query(
+        "select * replace (unit_price::double as unit_price) from lake.marts.item_location_day"
+    ).to_dicts()
     actual = {(row["item_id"], row["location_id"], row["day"]): row for row in rows}
     assert len(rows) == len(actual) > 900
     assert actual.keys() == expected.keys()
@@ -52,7 +54,9 @@ def test_a_dataset_that_never_arrived_is_an_empty_typed_table(built: Built) -> N
 
 
 def test_calendar_reaches_from_the_first_business_date_120_days_beyond_as_of(built: Built) -> None:
-    row = built.query("select min(calendar_date), max(calendar_date), count(*) from lake.core.dim_calendar").row(0)
+    row = built.query(
+        "select min(calendar_date), max(calendar_date), count(*) from lake.core.dim_calendar"
+    ).row(0)
     assert row == (tiny.FIRST, tiny.AS_OF + timedelta(days=120), tiny.DAYS + 120)
     assert built.query("select as_of from lake.marts.as_of").rows() == [(tiny.AS_OF,)]
 
@@ -65,7 +69,9 @@ def test_future_holds_28_days_of_every_series_with_planned_price_and_promotion(b
     assert set(promoted["item_id"]) == {"B"} and set(promoted["location_id"]) == {"S2"}
     planned = tiny.FIRST + timedelta(days=tiny.DAYS + 9)
     prices = {p["item_id"]: p["unit_price"] for p in built.raw.tables["price"] if p["valid_from"] == planned}
-    for row in future.filter((pl.col("location_id") == "S1") & (pl.col("day") >= planned)).iter_rows(named=True):
+    for row in future.filter((pl.col("location_id") == "S1") & (pl.col("day") >= planned)).iter_rows(
+        named=True
+    ):
         assert float(row["unit_price"]) == prices[row["item_id"]]
 
 
@@ -74,7 +80,9 @@ def test_position_of_the_centre_holds_its_stores(built: Built) -> None:
     newest = [r for r in built.raw.tables["inventory_snapshot"] if r["snapshot_date"] == tiny.AS_OF]
     for row in position.iter_rows(named=True):
         assert row["location_id"] == "DC"
-        assert row["on_hand_units"] == sum(r["on_hand_units"] for r in newest if r["item_id"] == row["item_id"])
+        assert row["on_hand_units"] == sum(
+            r["on_hand_units"] for r in newest if r["item_id"] == row["item_id"]
+        )
         assert row["newest_file"] == "inventory_snapshot.csv"
 
 
@@ -87,7 +95,9 @@ def test_no_feature_of_a_day_changes_with_later_sales(built: Built) -> None:
     for item in tiny.ITEMS:
         for store in tiny.STORES:
             row = truncated[(item, store, cut - timedelta(days=30))]
-            assert all(_equal(kept[item + store][c], row[c]) for c in ("mean_7", "mean_28", "lag_7", "std_28"))
+            assert all(
+                _equal(kept[item + store][c], row[c]) for c in ("mean_7", "mean_28", "lag_7", "std_28")
+            )
 
 
 @pytest.mark.parametrize("path", sorted(SOURCE_PROJECT.glob("models/*/*.sql")), ids=lambda path: path.stem)
@@ -99,10 +109,15 @@ def test_every_model_has_its_yml_with_grain_and_columns(path) -> None:  # type: 
 
 
 def test_yml_names_exactly_the_columns_that_are_built(built: Built) -> None:
-    columns = built.query(
-        "select table_name, column_name from information_schema.columns"
-        " where table_catalog = 'lake' and table_schema in ('staging', 'core', 'marts')"
-    ).group_by("table_name").agg("column_name").rows()
+    columns = (
+        built.query(
+            "select table_name, column_name from information_schema.columns"
+            " where table_catalog = 'lake' and table_schema in ('staging', 'core', 'marts')"
+        )
+        .group_by("table_name")
+        .agg("column_name")
+        .rows()
+    )
     assert len(columns) == 38
     for table, names in columns:
         [path] = SOURCE_PROJECT.glob(f"models/*/{table}.yml")
@@ -112,7 +127,9 @@ def test_yml_names_exactly_the_columns_that_are_built(built: Built) -> None:
 
 def test_every_entity_has_its_staging_model() -> None:
     entities = yaml.safe_load(ENTITIES.read_text())
-    assert {path.stem for path in SOURCE_PROJECT.glob("models/staging/*.sql")} == {f"stg_{name}" for name in entities}
+    assert {path.stem for path in SOURCE_PROJECT.glob("models/staging/*.sql")} == {
+        f"stg_{name}" for name in entities
+    }
 
 
 def test_columns_are_those_of_the_architecture(built: Built) -> None:
@@ -132,6 +149,10 @@ def _rows_of(built: Built, day) -> list[dict]:  # type: ignore[no-untyped-def,ty
 
 
 def _equal(actual: object, expected: object) -> bool:
-    if isinstance(expected, int | float) and not isinstance(expected, bool) and isinstance(actual, int | float):
+    if (
+        isinstance(expected, int | float)
+        and not isinstance(expected, bool)
+        and isinstance(actual, int | float)
+    ):
         return math.isclose(actual, expected, rel_tol=1e-9, abs_tol=1e-9)
     return actual == expected

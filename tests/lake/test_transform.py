@@ -34,7 +34,10 @@ def test_prepare_writes_below_the_home_only_and_leaves_unchanged_files_alone(tmp
     assert transform.prepare(company, [tiny.contract("item")]) == project
     assert {path: path.stat().st_mtime_ns for path in company.dbt.rglob("*") if path.is_file()} == files
     assert sorted(transform.SOURCE_PROJECT.rglob("*")) == before
-    assert all(str(path).startswith(str(company.dbt)) for path in (project.project_dir, project.profiles_dir, project.target_dir))
+    assert all(
+        str(path).startswith(str(company.dbt))
+        for path in (project.project_dir, project.profiles_dir, project.target_dir)
+    )
 
 
 def test_sources_carry_what_the_contract_says(tmp_path: Path) -> None:
@@ -43,7 +46,9 @@ def test_sources_carry_what_the_contract_says(tmp_path: Path) -> None:
     [table] = source["tables"]
     assert table["config"]["meta"]["dagster"]["asset_key"] == ["raw", "till_sales"]
     assert table["config"]["meta"]["owner"] == "tests"
-    units = {column["name"]: column.get("config", {}).get("meta", {}).get("unit") for column in table["columns"]}
+    units = {
+        column["name"]: column.get("config", {}).get("meta", {}).get("unit") for column in table["columns"]
+    }
     assert units["quantity_units"] == "units"
     assert {"_delivery_id", "_file", "_line", "_known_at"} <= units.keys()
 
@@ -61,13 +66,26 @@ def test_fingerprint_follows_data_contracts_and_rules(tmp_path: Path) -> None:
     with Lake.of(company).write() as connection:
         connection.execute("DELETE FROM lake.raw.item")
     prints.append(transform.inputs_fingerprint(company, contracts))
-    prints.append(transform.inputs_fingerprint(company, [tiny.contract("item", mapping={"item_id": "item_name"})]))
+    prints.append(
+        transform.inputs_fingerprint(company, [tiny.contract("item", mapping={"item_id": "item_name"})])
+    )
     assert len(set(prints)) == 4
 
 
 def test_company_without_masters_stock_and_terms_lives_on_labelled_assumptions(tmp_path: Path) -> None:
-    company = tiny.company(tmp_path, assumptions=ASSUMPTIONS, business_rules={"item_code_case": "upper", "cancellation_prefix": "C"})
-    sale = {"location_id": "MAIN", "item_id": "x1", "sold_at": tiny.FIRST, "item_text": "LAMP", "unit_price": 4, "quantity_units": 91}
+    company = tiny.company(
+        tmp_path,
+        assumptions=ASSUMPTIONS,
+        business_rules={"item_code_case": "upper", "cancellation_prefix": "C"},
+    )
+    sale = {
+        "location_id": "MAIN",
+        "item_id": "x1",
+        "sold_at": tiny.FIRST,
+        "item_text": "LAMP",
+        "unit_price": 4,
+        "quantity_units": 91,
+    }
     rows = [
         sale | {"order_id": "1", "order_line": "1", "customer_id": "K"},
         sale | {"order_id": "2", "order_line": "1", "item_id": "X1", "item_text": "LAMP"},
@@ -77,9 +95,16 @@ def test_company_without_masters_stock_and_terms_lives_on_labelled_assumptions(t
     tiny.write_raw(Lake.of(company), "till", rows, entity="sales_order_line")
     report = transform.build(company, [tiny.contract("till", "sales_order_line")])
     assert not report.warnings
-    assert query(company, "select item_id, item_name, is_assumed from lake.core.dim_item").rows() == [("X1", "LAMP", False)]
-    assert query(company, "select demand_units, returned_units from lake.core.fct_demand").rows() == [(182, 91)]
-    position = query(company, "select location_id, on_hand_units, is_assumed, newest_file from lake.marts.inventory_position")
+    assert query(company, "select item_id, item_name, is_assumed from lake.core.dim_item").rows() == [
+        ("X1", "LAMP", False)
+    ]
+    assert query(company, "select demand_units, returned_units from lake.core.fct_demand").rows() == [
+        (182, 91)
+    ]
+    position = query(
+        company,
+        "select location_id, on_hand_units, is_assumed, newest_file from lake.marts.inventory_position",
+    )
     assert position.rows() == [("MAIN", 42, True, None)]
     options = query(
         company,
@@ -90,9 +115,13 @@ def test_company_without_masters_stock_and_terms_lives_on_labelled_assumptions(t
     assert query(company, "select count(*) from lake.core.dim_location where not is_assumed").item() == 0
 
     # A failing data test stops the build and is named with its message; what was built before stays readable.
-    tiny.write_raw(Lake.of(company), "till", [sale | {"order_id": None, "order_line": "1"}], entity="sales_order_line")
+    tiny.write_raw(
+        Lake.of(company), "till", [sale | {"order_id": None, "order_line": "1"}], entity="sales_order_line"
+    )
     with pytest.raises(StocklakeError, match=r"one_row_per_fct_sales_order_line.*skipped") as error:
-        transform.build(company, [tiny.contract("till", "sales_order_line")], select="stg_sales_order_line+1 fct_demand")
+        transform.build(
+            company, [tiny.contract("till", "sales_order_line")], select="stg_sales_order_line+1 fct_demand"
+        )
     assert "\n" not in str(error.value)
     assert query(company, "select demand_units from lake.core.fct_demand").rows() == [(182,)]
 
