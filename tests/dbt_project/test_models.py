@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from lake.company import PROJECT_ROOT
-from lake.transform import ENTITIES, SOURCE_PROJECT
+from lake.dbt_files import ENTITIES, SOURCE_PROJECT
 from tests.dbt_project import oracle, tiny
 from tests.dbt_project.conftest import Built, tables
 

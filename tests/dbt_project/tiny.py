@@ -12,7 +12,7 @@ import yaml
 from lake.company import Company, CompanySettings
 from lake.connection import Lake
 from lake.contracts.model import Column, Contract, Location
-from lake.transform import ENTITIES
+from lake.dbt_files import ENTITIES
 
 FIRST = date(2025, 1, 1)
 DAYS = 130

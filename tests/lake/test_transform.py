@@ -9,6 +9,7 @@ import yaml
 from lake import transform
 from lake.company import PROJECT_ROOT
 from lake.connection import Lake
+from lake.dbt_files import SOURCE_PROJECT
 from lake.errors import StocklakeError
 from tests.dbt_project import tiny
 from tests.dbt_project.conftest import query
@@ -26,14 +27,14 @@ ASSUMPTIONS = {
 
 def test_prepare_writes_below_the_home_only_and_leaves_unchanged_files_alone(tmp_path: Path) -> None:
     company = tiny.company(tmp_path / "home")
-    before = sorted(transform.SOURCE_PROJECT.rglob("*"))
+    before = sorted(SOURCE_PROJECT.rglob("*"))
     project = transform.prepare(company, [tiny.contract("item")])
     files = {path: path.stat().st_mtime_ns for path in company.dbt.rglob("*") if path.is_file()}
     stale = project.project_dir / "models" / "core" / "gone.sql"
     stale.write_text("select 1")
     assert transform.prepare(company, [tiny.contract("item")]) == project
     assert {path: path.stat().st_mtime_ns for path in company.dbt.rglob("*") if path.is_file()} == files
-    assert sorted(transform.SOURCE_PROJECT.rglob("*")) == before
+    assert sorted(SOURCE_PROJECT.rglob("*")) == before
     assert all(
         str(path).startswith(str(company.dbt))
         for path in (project.project_dir, project.profiles_dir, project.target_dir)
