@@ -113,6 +113,7 @@ def _source_table(contract: Contract) -> dict[str, Any]:
 
 
 def profile(company: Company) -> dict[str, Any]:
+    """Return profiles.yml: the lake attached as dbt's database, extensions from wheels, no network."""
     output = {
         "type": "duckdb",
         "path": ":memory:",
@@ -142,4 +143,5 @@ def _plain(value: Any) -> Any:
 
 
 def as_yaml(value: dict[str, Any]) -> str:
+    """Return the text of a YAML file, keys in their order."""
     return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=120)
