@@ -16,26 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lake import progress
 from lake.company import PROJECT_ROOT, Company
-from lake.connection import ALIAS, MEMORY_LIMIT, Lake
+from lake.connection import ALIAS, Lake
 from lake.contracts.model import Contract
+from lake.dbt_files import as_yaml, profile, project_files
 from lake.errors import StocklakeError
 
-SOURCE_PROJECT = PROJECT_ROOT / "dbt_project"
-ENTITIES = PROJECT_ROOT / "lake" / "contracts" / "entities.yaml"
-PLUGIN_MODULE = "lake.dbt_plugin"
 # Not `-m dbt...`, which warns; -P keeps the folder `tests` of the dbt project from being imported.
 _DBT = "from dbt.cli.main import cli; cli()"
-RAW_BOOKKEEPING = {
-    "_delivery_id": "The delivery in meta.delivery that brought the row.",
-    "_file": "Name of the file it stood in.",
-    "_sheet": "Sheet of the workbook; null for text files.",
-    "_line": "Physical line of the file, or row of the sheet.",
-    "_known_at": "When the world could know this version of the row, UTC; never the clock.",
-}
 
 
 @dataclass(frozen=True)
@@ -130,8 +119,8 @@ def prepare(company: Company, contracts: Sequence[Contract]) -> DbtProject:
             str(root / "logs"),
         ),
     )
-    _mirror(_project_files(company, contracts), project.project_dir)
-    _write_if_changed(project.profiles_dir / "profiles.yml", _yaml(_profile(company)))
+    _mirror(project_files(company, contracts), project.project_dir)
+    _write_if_changed(project.profiles_dir / "profiles.yml", as_yaml(profile(company)))
     return project
 
 
@@ -192,125 +181,11 @@ def inputs_fingerprint(company: Company, contracts: Sequence[Contract]) -> str:
     Equal to the fingerprint at the last successful build: building again would make the same tables.
     """
     digest = hashlib.sha256()
-    for path, content in sorted(_project_files(company, contracts).items()):
+    for path, content in sorted(project_files(company, contracts).items()):
         digest.update(f"{path}\0{content}\0".encode())
     for row in _raw_state(Lake.of(company)):
         digest.update(f"{row}\0".encode())
     return digest.hexdigest()
-
-
-# What the project consists of ---------------------------------------------------------------------------------
-
-
-def _project_files(company: Company, contracts: Sequence[Contract]) -> dict[str, str]:
-    """Return relative path -> text of the whole project: the repository's files and the generated ones."""
-    files = {
-        path.relative_to(SOURCE_PROJECT).as_posix(): path.read_text(encoding="utf-8")
-        for pattern in ("models/**/*", "macros/**/*", "tests/**/*")
-        for path in SOURCE_PROJECT.glob(pattern)
-        if path.suffix in {".sql", ".yml"}
-    }
-    settings = yaml.safe_load((SOURCE_PROJECT / "dbt_project.yml").read_text(encoding="utf-8"))
-    settings["vars"] = _variables(company, contracts)
-    files["dbt_project.yml"] = _yaml(settings)
-    files["models/sources.yml"] = _yaml(_sources(contracts))
-    return files
-
-
-def _variables(company: Company, contracts: Sequence[Contract]) -> dict[str, Any]:
-    entities = yaml.safe_load(ENTITIES.read_text(encoding="utf-8"))
-    return {
-        "entities": {
-            name: {
-                "columns": {column: spec["type"] for column, spec in entity["columns"].items()},
-                "key": entity["key"],
-                "sources": [
-                    {"table": contract.dataset, "columns": _mapped(contract)}
-                    for contract in sorted(contracts, key=lambda contract: contract.dataset)
-                    if contract.entity == name
-                ],
-            }
-            for name, entity in entities.items()
-        },
-        "business_rules": _plain(company.settings.business_rules),
-        "assumptions": _plain(company.settings.assumptions),
-        "calendar": company.settings.calendar.model_dump(mode="json"),
-        "currency": company.settings.currency,
-    }
-
-
-def _mapped(contract: Contract) -> dict[str, str]:
-    """Return entity column -> SQL over the raw table, with column names quoted."""
-    names = {column.name for column in contract.columns} | set(RAW_BOOKKEEPING)
-    return {column: f'"{sql}"' if sql in names else sql for column, sql in contract.mapping}
-
-
-def _sources(contracts: Sequence[Contract]) -> dict[str, Any]:
-    return {
-        "version": 2,
-        "sources": [
-            {
-                "name": "raw",
-                "database": ALIAS,
-                "schema": "raw",
-                "description": "What was delivered and passed its contract, every version, with file and line.",
-                "tables": [_source_table(contract) for contract in contracts],
-            }
-        ],
-    }
-
-
-def _source_table(contract: Contract) -> dict[str, Any]:
-    freshness = [check.maximum for check in contract.checks if check.kind == "freshness_days"]
-    meta: dict[str, Any] = {
-        "dagster": {"asset_key": ["raw", contract.dataset]},
-        "owner": contract.owner,
-        "domain": contract.domain,
-        "contract_version": contract.version,
-        "entity": contract.entity,
-        "business_date": contract.business_date,
-        "freshness_days": freshness[0] if freshness else None,
-    }
-    columns = [
-        {
-            "name": column.name,
-            "description": column.description,
-            "data_type": column.duckdb_type,
-            "config": {"meta": {"unit": column.unit, "pii": column.pii}},
-        }
-        for column in contract.columns
-    ]
-    bookkeeping = [{"name": name, "description": text} for name, text in RAW_BOOKKEEPING.items()]
-    return {
-        "name": contract.dataset,
-        "description": contract.description,
-        "config": {"meta": meta},
-        "columns": columns + bookkeeping,
-    }
-
-
-def _profile(company: Company) -> dict[str, Any]:
-    output = {
-        "type": "duckdb",
-        "path": ":memory:",
-        "database": ALIAS,
-        "schema": "main",
-        "is_ducklake": True,
-        "threads": 1,
-        "config_options": {"autoinstall_known_extensions": False, "autoload_known_extensions": False},
-        # Order is given by keys, never by arrival; keeping it would cost memory.
-        "settings": {"memory_limit": MEMORY_LIMIT, "preserve_insertion_order": "false"},
-        "plugins": [{"module": PLUGIN_MODULE}],
-        "attach": [
-            {
-                "path": f"ducklake:sqlite:{company.catalog}",
-                "alias": ALIAS,
-                "is_ducklake": True,
-                "options": {"data_path": f"{company.lake_data}/"},
-            }
-        ],
-    }
-    return {"stocklake": {"target": "lake", "outputs": {"lake": output}}}
 
 
 # Starting dbt, and reading what it says -----------------------------------------------------------------------
@@ -377,9 +252,9 @@ def _mirror(files: dict[str, str], folder: Path) -> None:
     """Make `folder` hold exactly `files`."""
     for path, text in files.items():
         _write_if_changed(folder / path, text)
-    for path in folder.rglob("*"):
-        if path.is_file() and path.relative_to(folder).as_posix() not in files:
-            path.unlink()
+    for found in folder.rglob("*"):
+        if found.is_file() and found.relative_to(folder).as_posix() not in files:
+            found.unlink()
 
 
 def _write_if_changed(path: Path, text: str) -> None:
@@ -407,12 +282,3 @@ def _raw_state(lake: Lake) -> list[tuple[Any, ...]]:
             GROUP BY ALL ORDER BY ALL
             """
         ).fetchall()
-
-
-def _plain(value: Any) -> Any:
-    """Return YAML values as JSON has them: dates become text."""
-    return json.loads(json.dumps(value, default=str))
-
-
-def _yaml(value: dict[str, Any]) -> str:
-    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=120)

@@ -1,7 +1,7 @@
 {%- set assumptions = var('assumptions') %}
 {%- set assumed = assumptions.get('supplier') and assumptions.get('lead_time_days') is not none %}
--- Of several terms the newest that holds at as_of; terms that begin later wait. Where nobody quoted an item, a company's
--- assumption may stand in for it.
+-- Of several terms the newest that holds at as_of; terms that begin later wait. Where nobody quoted an item, an
+-- assumption of the company may stand in for it.
 with
 
 span as (

@@ -12,7 +12,7 @@ quoted as (
         minimum_charge,
         coalesce(fuel_surcharge_share, 0) as fuel_surcharge_share,
         false as is_assumed,
-        coalesce(_known_at, valid_from::timestamp) as known_at
+        coalesce(_known_at, cast(valid_from as timestamp)) as known_at
     from {{ ref('stg_freight_rate') }}
     {{ newest_version(['origin', 'destination', 'mode', 'valid_from']) }}
 ),
@@ -29,7 +29,7 @@ assumed as (
         cast(null as decimal(18, 4)) as minimum_charge,
         cast(0 as decimal(18, 6)) as fuel_surcharge_share,
         true as is_assumed,
-        span.first_date::timestamp as known_at
+        cast(span.first_date as timestamp) as known_at
     from {{ ref('dim_supplier') }} as suppliers
     cross join {{ ref('dim_location') }} as locations
     cross join {{ ref('business_span') }} as span

@@ -23,7 +23,9 @@ recent_demand as (
         demand.location_id,
         span.as_of,
         coalesce(
-            sum(demand.demand_units) filter (where demand.demand_date between span.as_of - interval 90 day and span.as_of),
+            sum(demand.demand_units) filter (
+                where demand.demand_date between span.as_of - interval 90 day and span.as_of
+            ),
             0
         ) as demand_units
     from {{ ref('fct_demand') }} as demand

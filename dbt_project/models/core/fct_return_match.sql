@@ -1,6 +1,6 @@
 -- A return takes its units off the newest earlier sale of the same item at the same location that was large enough: in
--- the order that it names, else in its own order, else by the same customer. What was sold once is returned once: a return that
--- would take more units off a sale than it had finds no sale.
+-- the order that it names, else in its own order, else by the same customer. What was sold once comes back once: a
+-- return that would take more units off a sale than it had finds no sale.
 with
 
 lines as (

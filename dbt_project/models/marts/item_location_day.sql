@@ -118,20 +118,18 @@ running as (
 lagged as (
     select
         *,
+        {%- for days in [7, 28, 91] %}
+        least({{ days }}, age_days + 1) as days_{{ days }},
+        sum_units - coalesce(lag(sum_units, {{ days }}) over by_day, 0) as units_{{ days }},
+        {%- endfor %}
         {%- for days in [7, 14, 28] %}
         lag(demand_units, {{ days }}) over by_day as lag_{{ days }},
         {%- endfor %}
-        {%- for days in [7, 28, 91] %}
-        sum_units - coalesce(lag(sum_units, {{ days }}) over by_day, 0) as units_{{ days }},
-        {%- endfor %}
-        sum_squares - coalesce(lag(sum_squares, 28) over by_day, 0) as squares_28,
-        selling_days - coalesce(lag(selling_days, 28) over by_day, 0) as selling_days_28,
         {%- for weekday in range(1, 8) %}
         sum_dow_{{ weekday }} - coalesce(lag(sum_dow_{{ weekday }}, 28) over by_day, 0) as units_dow_{{ weekday }},
         {%- endfor %}
-        {%- for days in [7, 28, 91] %}
-        least({{ days }}, age_days + 1) as days_{{ days }}{{ ',' if not loop.last }}
-        {%- endfor %}
+        sum_squares - coalesce(lag(sum_squares, 28) over by_day, 0) as squares_28,
+        selling_days - coalesce(lag(selling_days, 28) over by_day, 0) as selling_days_28
     from running
     window by_day as (partition by item_id, location_id order by day)
 ),

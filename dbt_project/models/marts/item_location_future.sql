@@ -2,12 +2,12 @@ with
 
 today as (
     select
-        item_id,
-        location_id,
-        day as as_of,
-        unit_price as realised_price
-    from {{ ref('item_location_day') }}
-    inner join {{ ref('business_span') }} as span on day = span.as_of
+        panel.item_id,
+        panel.location_id,
+        panel.day as as_of,
+        panel.unit_price as realised_price
+    from {{ ref('item_location_day') }} as panel
+    inner join {{ ref('business_span') }} as span on panel.day = span.as_of
 ),
 
 days as (
@@ -17,14 +17,14 @@ days as (
     from today
 ),
 
-prices as (
-    select
-        item_id,
-        location_id,
-        valid_from,
-        unit_price,
-        known_at
-    from {{ ref('fct_price') }}
+local_prices as (
+    select * from {{ ref('fct_price') }}
+    where location_id is not null
+),
+
+general_prices as (
+    select * from {{ ref('fct_price') }}
+    where location_id is null
 ),
 
 priced as (
@@ -36,12 +36,12 @@ priced as (
         coalesce(local_prices.unit_price, general_prices.unit_price, days.realised_price) as unit_price,
         coalesce(local_prices.known_at, general_prices.known_at) as price_known_at
     from days
-    asof left join (select * from prices where location_id is not null) as local_prices
+    asof left join local_prices
         on
             days.item_id = local_prices.item_id
             and days.location_id = local_prices.location_id
             and days.day >= local_prices.valid_from
-    asof left join (select * from prices where location_id is null) as general_prices
+    asof left join general_prices
         on
             days.item_id = general_prices.item_id
             and days.day >= general_prices.valid_from

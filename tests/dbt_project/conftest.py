@@ -1,0 +1,56 @@
+"""One build of the tiny company for the whole session: dbt itself costs seconds."""
+
+from dataclasses import dataclass
+
+import polars as pl
+import pytest
+
+from lake import transform
+from lake.company import Company
+from lake.connection import Lake
+from lake.contracts.model import Contract
+from tests.dbt_project import tiny
+
+
+@dataclass(frozen=True)
+class Built:
+    company: Company
+    contracts: tuple[Contract, ...]
+    raw: tiny.Tiny
+    report: transform.BuildReport
+    fingerprint: str
+    before: dict[str, pl.DataFrame]
+    """core and marts after a build of the same lake that ran just before `report`'s."""
+
+    def query(self, sql: str) -> pl.DataFrame:
+        return query(self.company, sql)
+
+
+def query(company: Company, sql: str) -> pl.DataFrame:
+    with Lake.of(company).read() as connection:
+        return connection.execute(sql).pl()
+
+
+def tables(company: Company) -> dict[str, pl.DataFrame]:
+    names = query(
+        company,
+        "select table_schema || '.' || table_name from information_schema.tables"
+        " where table_catalog = 'lake' and table_schema in ('core', 'marts') order by 1",
+    )
+    return {name: query(company, f"select * from lake.{name} order by all") for (name,) in names.rows()}
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """Built twice in a row, the second time with the unit tests. goods_receipt has a contract but never arrived."""
+    company = tiny.company(tmp_path_factory.mktemp("tiny"))
+    raw = tiny.generate()
+    lake = Lake.of(company)
+    for entity, rows in raw.tables.items():
+        tiny.write_raw(lake, entity, rows)
+    contracts = (*(tiny.contract(entity) for entity in raw.tables), tiny.contract("goods_receipt"))
+    fingerprint = transform.inputs_fingerprint(company, contracts)
+    transform.build(company, contracts)
+    before = tables(company)
+    report = transform.build(company, contracts, unit_tests=True)
+    return Built(company, contracts, raw, report, fingerprint, before)
