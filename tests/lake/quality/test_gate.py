@@ -31,7 +31,10 @@ def gate_elsewhere(house: House) -> "subprocess.Popen[str]":
 
 
 def heard(process: "subprocess.Popen[str]") -> list[object]:
-    out, _ = process.communicate(timeout=120)
+    try:
+        out, _ = process.communicate(timeout=600)
+    finally:
+        process.kill()
     assert process.returncode == 0
     said: list[object] = json.loads(out.strip().splitlines()[-1])
     return said
