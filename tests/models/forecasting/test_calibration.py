@@ -36,7 +36,7 @@ def test_independent_errors_of_the_implied_size_give_one():
 
 def test_errors_that_last_all_window_give_its_length():
     errors = np.repeat(np.random.default_rng(2).normal(0, 10, (3_000, 1)), 28, axis=1)
-    assert factor_of(scored_of(errors)) == pytest.approx((14 + 28) / 2, rel=0.06)
+    assert factor_of(scored_of(errors)) == pytest.approx((14 + 28) / 2, rel=0.15)
 
 
 def test_stores_of_one_centre_are_summed():
@@ -51,6 +51,12 @@ def test_a_thin_segment_takes_the_factor_of_all():
     factors = variance_factors(pl.concat([many, few]), ["smooth", "lumpy", "new"])
     values = dict(factors.iter_rows())
     assert values["lumpy"] == values["new"] == pytest.approx(4, rel=0.1)
+
+
+def test_a_few_items_that_come_back_do_not_widen_all():
+    errors = np.random.default_rng(5).normal(0, 10, (1_000, 28))
+    errors[:20] += 300
+    assert factor_of(scored_of(errors)) == pytest.approx(1, rel=0.25)
 
 
 def test_without_a_backtest_the_factor_is_one():
