@@ -24,7 +24,7 @@ def forecast_baseline(history: History, origin: int, name: str) -> FloatArray:
     """Return the baseline's forecast `[horizon, series, (p10, p50, p90, mean)]` in units, made at day index `origin`.
 
     A series with fewer than 28 past errors borrows those of all series, relative to level; one without the
-    weekday takes its mean so far; one without any day in stock gets 0.
+    weekday takes its recent mean; one without any day in stock gets 0.
     """
     averaged = WEEKDAYS_AVERAGED[name]
     level = _level(history, origin)

@@ -9,6 +9,8 @@ import polars as pl
 WINDOWS_DAYS = (14, 28)
 SPREAD_80 = 2.563
 """p90 - p10 of a normal distribution, in standard deviations."""
+BAND_90 = 1.645
+"""Half width of the band that holds 90 % of a normal distribution, in standard deviations."""
 MIN_WINDOWS = 30
 LIMITS = (0.25, 25.0)
 GROUP = ["origin", "window_days", "item_id", "purchasing_location_id"]
@@ -27,9 +29,12 @@ def variance_factors(scored: pl.DataFrame, segments: list[str]) -> pl.DataFrame:
 
     `scored` holds the models in use: item_id, purchasing_location_id, segment, origin, horizon_days, demand_units,
     p10, p90, mean. A sum is one item at one purchasing location over the first 14 or 28 days ahead; it belongs to
-    the segment that brings most of its variance. The factor is the sum of squared errors of the mean forecast (its
-    bias included: a planner meets it too) over the sum of implied variances. A segment with under 30 sums takes
-    the factor of all; with no backtest at all the factor is 1.
+    the segment that brings most of its variance. Standardised, its squared error is z² = (error of the mean
+    forecast)² / (sum of implied variances), bias included because a planner meets it too. The factor is the variance
+    of the normal distribution that holds 90 % of the sums in its 90 % band: quantile .9 of z² / 1.645². For normal
+    errors that is their variance ratio; but it is not carried away by an item that comes back after months of
+    silence (2,000 M5 series, intermittent: mean z² 32, yet 95 % of the sums are below 18).
+    A segment with under 30 sums takes the factor of all; with no backtest at all the factor is 1.
     """
     sums = _windows(scored.with_columns(variance=daily_variance()))
     overall = sums.select(_factor())["variance_factor"]
@@ -67,4 +72,6 @@ def _windows(scored: pl.DataFrame) -> pl.DataFrame:
 
 
 def _factor() -> pl.Expr:
-    return (pl.col("squared_error").sum() / pl.col("variance").sum()).alias("variance_factor")
+    return ((pl.col("squared_error") / pl.col("variance")).quantile(0.9, "linear") / BAND_90**2).alias(
+        "variance_factor"
+    )
