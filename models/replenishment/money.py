@@ -7,6 +7,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
+from lake.errors import InputError
+
 Integers = NDArray[np.int64]
 
 PRICE = pl.Decimal(18, 4)
@@ -30,8 +32,9 @@ def cost_cents(units: Integers, micros_per_unit: Integers) -> Integers:
     [13, 101]
     """
     if units.size and float(units.max()) * float(micros_per_unit.max()) > _LARGEST:
-        raise OverflowError(
-            "an order's cost is beyond what 18 digits hold: the price or quantity has a wrong unit"
+        raise InputError(
+            f"An order of up to {units.max():,} units at up to {micros_per_unit.max() / 1e6:,.2f} costs more than 18 "
+            "digits hold: correct the unit of the price in marts.supply_option, or of the demand."
         )
     return np.asarray((units * micros_per_unit + 5_000) // 10_000, dtype=np.int64)
 
