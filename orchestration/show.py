@@ -100,8 +100,9 @@ def profile_lines(lake: Lake) -> list[str]:
 
 
 _QUARANTINE = """
-SELECT dataset, unnest(list_distinct(rules)) AS rule, count(*) AS rows FROM lake.meta.quarantine GROUP BY ALL
-ORDER BY rows DESC, dataset, rule LIMIT 12"""
+SELECT dataset, rule, count(*) AS rows
+FROM (SELECT dataset, unnest(list_distinct(rules)) AS rule FROM lake.meta.quarantine)
+GROUP BY ALL ORDER BY rows DESC, dataset, rule LIMIT 12"""
 _ACCURACY = """
 SELECT segment, model, sum(pinball_loss * rows) / sum(rows) AS pinball_loss, sum(mae * rows) / sum(rows) AS mae,
     sum(coverage_80 * rows) / sum(rows) AS coverage_80

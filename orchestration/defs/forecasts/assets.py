@@ -5,11 +5,12 @@ from functools import partial
 
 import dagster as dg
 import polars as pl
+
 from features.repository import historical
+from lake.releases import Release
+from models.forecasting.history import PANEL_COLUMNS
 from models.forecasting.pipeline import ForecastResult, forecast
 from models.forecasting.plots import fan_plot
-
-from lake.releases import Release
 from orchestration import frames
 from orchestration.house import NO_BAD_DATA_RETRY, WRITER_POOL, House, HouseResource, stage
 from orchestration.metadata import picture, table_metadata
@@ -76,7 +77,7 @@ def forecast_release(house: House, release: Release) -> ForecastResult:
         return historical(house.company, release, entity_rows, service="demand_forecast_v1")
 
     result = forecast(
-        read("marts.item_location_day"),
+        read("marts.item_location_day", ", ".join(PANEL_COLUMNS)),
         read("marts.item_location_future"),
         read("core.dim_calendar"),
         read("core.dim_location"),

@@ -1,12 +1,12 @@
 """Proposed purchase orders, and the files that people take away."""
 
 import dagster as dg
-from planning.export import export
-from planning.proposals import propose
 
 from orchestration import frames
 from orchestration.house import NO_BAD_DATA_RETRY, WRITER_POOL, HouseResource, stage
 from orchestration.metadata import table_metadata
+from planning.export import export
+from planning.proposals import propose
 
 
 @dg.asset(
@@ -26,7 +26,13 @@ def proposal(context: dg.AssetExecutionContext, house: HouseResource) -> dg.Mate
     with stage(context, opened, "orders") as record:
         release = house.release()
         plan = frames.read_result(opened.lake, release, "plan.replenishment")
-        report = propose(opened.lake, release, plan, opened.company.settings.currency)
+        report = propose(
+            opened.lake,
+            release,
+            plan,
+            opened.company.settings.currency,
+            maximum_order_value=opened.company.settings.replenishment.maximum_order_value,
+        )
         files = export(opened.lake, opened.company)
         record.counts |= {"orders_proposed": report.proposed, "order_value": report.proposed_value}
     metadata = table_metadata(opened.lake, "orders.proposal") | {"release": release.release_id}
