@@ -1,5 +1,7 @@
 """Everything that has arrived for a company, into raw: datasets in the order of their references, bad files passed by."""
 
+import codecs
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
@@ -11,7 +13,8 @@ from lake.contracts.model import Contract
 from lake.errors import ContractError, FileRefused, InputError
 from lake.landing import LandedFile, land_each
 from lake.ledger import Delivery
-from lake.loading import Loader, check_contract, count_rules
+from lake.loading import Loader, count_rules
+from lake.sources.conforming import compile_format
 from lake.sources.files import find_files, location_glob
 
 
@@ -80,6 +83,42 @@ def ingest(
                 stage.advance(note=delivery.file_name)
             work.settle(contract)
     return work.report
+
+
+def check_contract(contract: Contract, others: Sequence[Contract]) -> None:
+    """Raise `ContractError` for what loading cannot do: an unknown encoding, an upsert without a key, and the like."""
+    location = contract.location
+    try:
+        codecs.lookup(location.encoding)
+    except LookupError as error:
+        raise ContractError(
+            f"{contract.path}: there is no encoding {location.encoding!r}; name the files' encoding, such as utf-8."
+        ) from error
+    if len(location.delimiter.encode()) != 1 or len(location.quote.encode()) > 1:
+        raise ContractError(
+            f"{contract.path}: delimiter and quote have to be one ASCII character; correct them."
+        )
+    if contract.write_mode == "upsert" and not contract.keys:
+        raise ContractError(
+            f"{contract.path}: write_mode is upsert, but no column is a key; mark its key with primaryKey: true."
+        )
+    for column in contract.columns:
+        if column.type in ("date", "timestamp") and column.format:
+            compile_format(column.format)
+        try:
+            re.compile(column.pattern or "")
+        except re.error as error:
+            raise ContractError(
+                f"{contract.path}, column {column.name!r}: the pattern {column.pattern!r} is no regular expression"
+                f" ({error}); correct it."
+            ) from error
+    known = {f"{other.dataset}.{column.name}" for other in others for column in other.columns}
+    for column in contract.columns:
+        if column.references and column.references not in known:
+            raise ContractError(
+                f"{contract.path}, column {column.name!r}: it refers to {column.references}, which no contract has;"
+                " correct the relationship."
+            )
 
 
 def reference_order(contracts: Sequence[Contract]) -> list[Contract]:

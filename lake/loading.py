@@ -7,7 +7,7 @@ same transaction; only a file too large to hold gets a transaction of its own an
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -18,7 +18,7 @@ import polars as pl
 from lake import ledger, raw
 from lake.connection import Lake
 from lake.contracts.model import Contract
-from lake.errors import ContractError, FileRefused
+from lake.errors import FileRefused
 from lake.landing import LandedFile
 from lake.ledger import Delivery
 from lake.sources.conforming import Conformed, conform
@@ -355,21 +355,6 @@ def file_day(contract: Contract, name: str) -> date:
         f"{name} has no date in its name where the contract {contract.path.name} expects it (pattern {pattern!r}):"
         " deliver it under a name with the date, or correct known_at.filename_pattern."
     )
-
-
-def check_contract(contract: Contract, others: Sequence[Contract]) -> None:
-    """Raise `ContractError` for what loading cannot do: an upsert without a key, a reference to nothing."""
-    if contract.write_mode == "upsert" and not contract.keys:
-        raise ContractError(
-            f"{contract.path}: write_mode is upsert, but no column is a key; mark its key with primaryKey: true."
-        )
-    known = {f"{other.dataset}.{column.name}" for other in others for column in other.columns}
-    for column in contract.columns:
-        if column.references and column.references not in known:
-            raise ContractError(
-                f"{contract.path}, column {column.name!r}: it refers to {column.references}, which no contract has;"
-                " correct the relationship."
-            )
 
 
 def count_rules(deliveries: list[Delivery]) -> dict[str, int]:

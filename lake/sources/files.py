@@ -190,7 +190,11 @@ def _split(text: str, location: Location) -> list[str]:
         quotechar=location.quote or None,
         quoting=csv.QUOTE_MINIMAL if location.quote else csv.QUOTE_NONE,
     )
-    return next(reader, [])
+    try:
+        return next(reader, [])
+    except csv.Error:
+        # Such a line is no header of any contract: taken whole, it is refused by name.
+        return [text]
 
 
 def _text_block(

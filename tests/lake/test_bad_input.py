@@ -126,6 +126,9 @@ def test_contracts_that_cannot_be_loaded_raise_before_anything_is_written(tmp_pa
         "there is no variable ${NOWHERE}": unknown,
         "no column is a key": keyless,
         "refers to item.item_id, which no contract has": contract(columns=(refers,)),
+        "there is no encoding 'utf-99'": contract(location={"encoding": "utf-99"}),
+        "have to be one ASCII character": contract(location={"delimiter": "||"}),
+        "is no regular expression": contract(columns=(Column("day", "Day", "string", pattern="["),)),
         "directive %Q": contract(columns=(Column("day", "Day", "date", format="%Q"),)),
     }
     for sentence, bad in cases.items():
