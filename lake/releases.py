@@ -189,6 +189,13 @@ def newest_gate_run(connection: duckdb.DuckDBPyConnection) -> GateRun | None:
     return GateRun(**dict(zip(_RUN_FIELDS, row, strict=True)), results=results, release=first)
 
 
+def newest_gate_failed(lake: Lake) -> bool:
+    """Say whether the newest gate run failed; then marts are built anew, whatever their inputs say."""
+    with lake.read() as connection:
+        newest = newest_gate_run(connection)
+    return newest is not None and not newest.passed
+
+
 def record_gate_run(connection: duckdb.DuckDBPyConnection, run: GateRun) -> None:
     """Write a gate run, its results and its release; the caller holds the transaction."""
     counts = [run.count("passed"), run.count("failed"), run.count("warned"), run.count("error")]

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,8 @@ class BuildReport:
 
     nodes: tuple[NodeRun, ...]
     elapsed_s: float
+    is_standing: bool = False
+    """True: nothing had changed, so nothing was built; the nodes are those of the build that stands."""
 
     @property
     def models(self) -> tuple[NodeRun, ...]:
@@ -159,19 +161,24 @@ def build(
     return report
 
 
-def build_if_changed(company: Company, contracts: Sequence[Contract]) -> BuildReport:
+def build_if_changed(company: Company, contracts: Sequence[Contract], *, anew: bool = False) -> BuildReport:
     """Build everything, unless nothing that a build reads has changed since the last one that succeeded.
 
-    An unchanged lake returns an empty report in the time of a look. What was built is noted after the build: killed
-    half-way, the next call builds again. Raises as `build` does.
+    Then the report of that build stands and is returned (`is_standing`) in the time of a look; `anew` builds in any
+    case. What was built is noted after the build: killed half-way, the next call builds again. Raises as `build` does.
     """
-    note = company.dbt / "built.sha256"
+    note = company.dbt / "built.json"
     current = inputs_fingerprint(company, contracts)
-    if note.is_file() and note.read_text(encoding="utf-8") == current:
-        return BuildReport((), 0.0)
+    if not anew and note.is_file():
+        noted = json.loads(note.read_text(encoding="utf-8"))
+        if noted["fingerprint"] == current:
+            return BuildReport(tuple(NodeRun(**node) for node in noted["nodes"]), 0.0, is_standing=True)
     note.unlink(missing_ok=True)
     report = build(company, contracts)
-    note.write_text(current, encoding="utf-8")
+    noted = {"fingerprint": current, "nodes": [asdict(node) for node in report.nodes]}
+    half_made = note.with_suffix(".making")
+    half_made.write_text(json.dumps(noted), encoding="utf-8")
+    half_made.replace(note)
     return report
 
 

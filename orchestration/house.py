@@ -60,7 +60,7 @@ class HouseResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 def stage(context: dg.AssetExecutionContext, house: House, name: str) -> Iterator[journal.StepRecord]:
     """Journal a stage, and turn errors that no retry can cure into failures that Dagster does not retry."""
     try:
-        with journal.step(house.lake, context.run_id, name) as record:
+        with journal.step(house.lake, context.run.run_id, name) as record:
             yield record
     except StocklakeError as error:
         raise dg.Failure(

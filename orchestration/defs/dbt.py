@@ -9,6 +9,7 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, build_dbt_asset_specs
 
 from lake import transform
+from lake.releases import newest_gate_failed
 from orchestration.house import (
     NO_BAD_DATA_RETRY,
     WRITER_POOL,
@@ -56,18 +57,17 @@ def dbt_models(house: House) -> dg.AssetsDefinition:
         opened = house.open()
         with stage(context, opened, "transform") as record:
             refuse_unfinished_loading(opened)
-            report = transform.build_if_changed(opened.company, opened.contracts)
-            record.counts |= {"models_built": len(report.models), "model_tests": len(report.tests)}
-        for spec in _upstream_first(specs):
-            seconds = report.seconds_per_model.get(spec.key.path[-1])
-            metadata = (
-                table_metadata(opened.lake, ".".join(spec.key.path)) if spec.key.path[0] != "staging" else {}
+            report = transform.build_if_changed(
+                opened.company, opened.contracts, anew=newest_gate_failed(opened.lake)
             )
-            yield dg.MaterializeResult(spec.key, metadata=metadata | {"unchanged": seconds is None})
+            built = () if report.is_standing else report.models
+            record.counts |= {"models_built": len(built), "model_tests": len(report.tests)}
+        for spec in _upstream_first(specs):
+            metadata = table_metadata(opened.lake, ".".join(spec.key.path))
+            yield dg.MaterializeResult(spec.key, metadata=metadata | {"unchanged": report.is_standing})
         outcomes = {node.unique_id: node for node in report.tests}
         for unique_id, spec in tests.items():
-            if node := outcomes.get(unique_id):
-                yield _check_result(spec, node)
+            yield _check_result(spec, outcomes[unique_id])
 
     return build
 

@@ -38,7 +38,7 @@ def raw_assets(house: House) -> dg.AssetsDefinition:
         """Land what has arrived and load it to its contracts."""
         opened = house.open()
         with stage(context, opened, "raw") as record:
-            report = ingest(opened.company, opened.contracts, run_id=context.run_id)
+            report = ingest(opened.company, opened.contracts, run_id=context.run.run_id)
             record.counts |= report.totals
             if not report.is_clean:
                 record.message = "; ".join(report.problems)
