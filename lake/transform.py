@@ -280,11 +280,12 @@ def _raw_state(lake: Lake) -> list[tuple[Any, ...]]:
     with lake.read() as connection:
         return connection.execute(
             f"""
-            SELECT t.table_name, t.table_uuid, t.begin_snapshot,
-                   max(f.begin_snapshot), max(f.end_snapshot), count(f.data_file_id)
+            SELECT t.table_name, t.table_uuid, max(c.snapshot_id)
             FROM __ducklake_metadata_{ALIAS}.ducklake_table AS t
             JOIN __ducklake_metadata_{ALIAS}.ducklake_schema AS s USING (schema_id)
-            LEFT JOIN __ducklake_metadata_{ALIAS}.ducklake_data_file AS f ON f.table_id = t.table_id
+            -- Data files alone would not tell: small inserts and deletes are held in the catalogue itself.
+            LEFT JOIN __ducklake_metadata_{ALIAS}.ducklake_snapshot_changes AS c
+                ON regexp_matches(c.changes_made, ':' || t.table_id || '(,|$)')
             WHERE s.schema_name = 'raw' AND t.end_snapshot IS NULL AND s.end_snapshot IS NULL
             GROUP BY ALL ORDER BY ALL
             """
