@@ -98,6 +98,8 @@ def ingest(
     opened = _company(company, home)
     report = ingest_company(opened, dataset)
     _print(report.totals | {"problems": report.problems}, as_json, lambda: ingest_lines(report))
+    for problem in report.problems:
+        typer.echo(f"stocklake: {problem}", err=True)
     raise typer.Exit(0 if report.is_clean else 2)
 
 
@@ -173,7 +175,7 @@ def quarantine_list(
 def quarantine_show(
     dataset: Annotated[str | None, typer.Argument(help="Only this dataset.")] = None,
     rule: Annotated[str | None, typer.Option(help="Only rows refused by this rule.")] = None,
-    limit: Annotated[int, typer.Option(help="How many rows.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="How many rows.")] = 20,
     company: CompanyOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
