@@ -20,6 +20,9 @@ BAD_FILES = {
     "truncated zip": ("stock_count_9902.xlsx", None, "cannot be read as an xlsx workbook"),
 }  # fmt: skip
 
+BUILT = ("group:staging", "group:core", "group:marts")
+"""What dbt builds, as one step."""
+
 
 @pytest.fixture(scope="module")
 def delivered(tmp_path_factory: pytest.TempPathFactory) -> tuple[House, dict[str, bytes]]:
@@ -64,12 +67,14 @@ def test_bad_files_are_refused_one_by_one_and_their_neighbours_load(delivered) -
 def test_dbt_launched_alone_waits_for_the_files_and_no_longer(delivered) -> None:
     house, contents = delivered
     house.cli("ingest")
-    done = house.python("-m", "tests.end_to_end.launch", "staging/stg_item")
+    done = house.python("-m", "tests.end_to_end.launch", *BUILT)
     said = json.loads(done.stdout.splitlines()[-1])
     assert not said["success"]
     assert said["exit_codes"] == [2]
     assert "is empty" in said["descriptions"][0]
-    assert house.ask("SELECT count(*) FROM information_schema.tables WHERE table_schema = 'staging'") == [(0,)]
+    assert house.ask("SELECT count(*) FROM information_schema.tables WHERE table_schema = 'staging'") == [
+        (0,)
+    ]
     for name in contents:
         (house.company.inbox / ("spreadsheets" if name.endswith("xlsx") else "erp") / name).unlink()
     again = house.cli("ingest", "--json")
@@ -106,7 +111,9 @@ def _contract(house: House, name: str, old: str, new: str) -> None:
 
 
 @pytest.mark.parametrize("command", [("ingest",), ("run",)], ids=" ".join)
-def test_a_contract_with_an_error_names_file_and_line(empty_house: House, stocklake, command: tuple[str, ...]) -> None:
+def test_a_contract_with_an_error_names_file_and_line(
+    empty_house: House, stocklake, command: tuple[str, ...]
+) -> None:
     _contract(empty_house, "item", "logicalType: string", "logicalType: strnig")
     assert_one_sentence(stocklake(*command), 2, "item.odcs.yaml", "line", "strnig")
     linted = stocklake("contract", "lint", "--json")

@@ -54,7 +54,9 @@ def test_wrong_arguments_are_told_with_exit_code_2(stocklake, command) -> None:
 
 
 def test_sql_answers_a_query(stocklake) -> None:
-    done = stocklake("sql", "select count(*) as n from information_schema.schemata where catalog_name = 'lake'", "--json")
+    done = stocklake(
+        "sql", "select count(*) as n from information_schema.schemata where catalog_name = 'lake'", "--json"
+    )
     assert done.returncode == 0
     assert json.loads(done.stdout)[0]["n"] >= 8
     assert stocklake("sql", "select 1", "--snapshot", "0").returncode == 0
