@@ -137,6 +137,8 @@ def _gate_lines(lake: Lake) -> list[str]:
 def _forecast(state: dict[str, Any]) -> str:
     if not state["series_forecast"]:
         return "none yet"
+    if state["skill_vs_seasonal_naive"] is None:
+        return f"{state['series_forecast']:,} series, 28 days ahead; too little history to score it against baselines"
     return (
         f"{state['series_forecast']:,} series, 28 days ahead; pinball loss {state['skill_vs_seasonal_naive']:.1%} "
         "below the seasonal naive's (3 origins)"
