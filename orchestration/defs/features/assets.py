@@ -2,7 +2,6 @@
 
 import dagster as dg
 
-from features.repository import materialize
 from orchestration.house import NO_BAD_DATA_RETRY, HouseResource, stage
 
 
@@ -18,6 +17,8 @@ from orchestration.house import NO_BAD_DATA_RETRY, HouseResource, stage
 )
 def online_store(context: dg.AssetExecutionContext, house: HouseResource) -> dg.MaterializeResult:
     """Write the newest features of the release to the online store."""
+    from features.repository import materialize
+
     opened = house.open()
     with stage(context, opened, "features") as record:
         release = house.release()

@@ -1,19 +1,22 @@
-"""Demand quantiles for the next 28 days, with the accuracy that decided which model speaks for which segment."""
+"""Demand quantiles for the next 28 days, with the accuracy that decided which model speaks for which segment.
+
+The models are imported when they work: XGBoost and Matplotlib cost 3 s, which loading definitions must not.
+"""
 
 from collections.abc import Iterator
 from functools import partial
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import polars as pl
 
-from features.repository import historical
 from lake.releases import Release
-from models.forecasting.history import PANEL_COLUMNS
-from models.forecasting.pipeline import ForecastResult, forecast
-from models.forecasting.plots import fan_plot
 from orchestration import frames
 from orchestration.house import NO_BAD_DATA_RETRY, WRITER_POOL, House, HouseResource, stage
 from orchestration.metadata import picture, table_metadata
+
+if TYPE_CHECKING:
+    from models.forecasting.pipeline import ForecastResult
 
 TABLES = ("demand_forecast", "accuracy", "chosen_model", "calibration", "series_segment")
 _DESCRIPTIONS = {
@@ -67,13 +70,15 @@ def forecast_assets() -> dg.AssetsDefinition:
     return forecast_demand
 
 
-def forecast_release(house: House, release: Release) -> ForecastResult:
+def forecast_release(house: House, release: Release) -> "ForecastResult":
     """Forecast demand from the release and write the result under its id."""
+    from features.repository import historical
+    from models.forecasting.history import PANEL_COLUMNS
+    from models.forecasting.pipeline import forecast
+
     read = partial(frames.read, house.lake, release)
-    training: list[pl.DataFrame] = []
 
     def features(entity_rows: pl.DataFrame) -> pl.DataFrame:
-        training.append(entity_rows)
         return historical(house.company, release, entity_rows, service="demand_forecast_v1")
 
     result = forecast(
@@ -92,6 +97,8 @@ def forecast_release(house: House, release: Release) -> ForecastResult:
 
 def fan(house: House, release: Release) -> bytes:
     """Draw the forecast of the series with the largest expected demand."""
+    from models.forecasting.plots import fan_plot
+
     demand = frames.read_result(house.lake, release, "forecasts.demand_forecast")
     largest = (
         demand.group_by("item_id", "location_id")

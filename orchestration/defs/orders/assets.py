@@ -5,8 +5,6 @@ import dagster as dg
 from orchestration import frames
 from orchestration.house import NO_BAD_DATA_RETRY, WRITER_POOL, HouseResource, stage
 from orchestration.metadata import table_metadata
-from planning.export import export
-from planning.proposals import propose
 
 
 @dg.asset(
@@ -22,6 +20,9 @@ from planning.proposals import propose
 )
 def proposal(context: dg.AssetExecutionContext, house: HouseResource) -> dg.MaterializeResult:
     """Turn the plan into proposals, and write the open ones as JSON and xlsx."""
+    from planning.export import export
+    from planning.proposals import propose
+
     opened = house.open()
     with stage(context, opened, "orders") as record:
         release = house.release()
