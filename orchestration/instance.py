@@ -4,8 +4,11 @@ import os
 from pathlib import Path
 
 import dagster as dg
+import psutil
+from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 
 from lake.company import PROJECT_ROOT, Company
+from orchestration.house import PROCESS_TAG
 
 _DAGSTER_YAML = """\
 telemetry:
@@ -17,7 +20,9 @@ concurrency:
     default_limit: 1
     granularity: run
 run_monitoring:
-  enabled: false
+  # A run whose process was killed would hold the lake's pool for ever.
+  enabled: true
+  max_runtime_seconds: 21600
 retention:
   schedule:
     purge_after_days: 30
@@ -55,6 +60,21 @@ def open_instance(company: Company) -> dg.DagsterInstance:
     write_settings(company)
     os.environ.update(environment(company))
     return dg.DagsterInstance.get()
+
+
+def fail_orphans(instance: dg.DagsterInstance) -> int:
+    """Report every unfinished run whose process is gone as failed, and return how many; it would hold the pool.
+
+    For a moment when no daemon serves this instance: then only `stocklake run` can be at work.
+    """
+    orphans = [
+        run
+        for run in instance.get_runs(dg.RunsFilter(statuses=list(IN_PROGRESS_RUN_STATUSES)))
+        if not psutil.pid_exists(int(run.tags.get(PROCESS_TAG, -1)))
+    ]
+    for run in orphans:
+        instance.report_run_failed(run, "The process of this run ended without a word: it was killed.")
+    return len(orphans)
 
 
 def workspace() -> Path:

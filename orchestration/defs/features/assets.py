@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from orchestration.house import NO_BAD_DATA_RETRY, HouseResource, stage
+from orchestration.house import HouseResource, stage
 
 
 @dg.asset(
@@ -12,7 +12,6 @@ from orchestration.house import NO_BAD_DATA_RETRY, HouseResource, stage
     deps=[["gate", "release"]],
     kinds={"feast"},
     owners=["team:data_science"],
-    retry_policy=NO_BAD_DATA_RETRY,
     description="The newest value of every feature for every item, location and supplier, as live decisions read it.",
 )
 def online_store(context: dg.AssetExecutionContext, house: HouseResource) -> dg.MaterializeResult:

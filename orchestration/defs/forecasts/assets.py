@@ -12,7 +12,7 @@ import polars as pl
 
 from lake.releases import Release
 from orchestration import frames
-from orchestration.house import NO_BAD_DATA_RETRY, WRITER_POOL, House, HouseResource, stage
+from orchestration.house import WRITER_POOL, House, HouseResource, stage
 from orchestration.metadata import picture, table_metadata
 
 if TYPE_CHECKING:
@@ -45,7 +45,6 @@ def forecast_assets() -> dg.AssetsDefinition:
             for table in TABLES
         ],
         pool=WRITER_POOL,
-        retry_policy=NO_BAD_DATA_RETRY,
     )
     def forecast_demand(
         context: dg.AssetExecutionContext, house: HouseResource

@@ -5,7 +5,7 @@ import dagster as dg
 from lake.errors import GateFailed
 from lake.quality.gate import run_gate
 from lake.releases import GateRun
-from orchestration.house import NO_BAD_DATA_RETRY, WRITER_POOL, HouseResource, stage
+from orchestration.house import WRITER_POOL, HouseResource, stage
 
 CHECK = "every_stop_check_passes"
 
@@ -22,7 +22,6 @@ def gate_asset(upstream: list[dg.AssetKey]) -> dg.AssetsDefinition:
         owners=["team:data_quality"],
         check_specs=[dg.AssetCheckSpec(CHECK, asset=["gate", "release"], blocking=True)],
         pool=WRITER_POOL,
-        retry_policy=NO_BAD_DATA_RETRY,
         description="One snapshot of raw, core and marts at which every stop check has passed. All downstream reads it.",
     )
     def release(context: dg.AssetExecutionContext, house: HouseResource) -> dg.MaterializeResult:

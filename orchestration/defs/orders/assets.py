@@ -3,7 +3,7 @@
 import dagster as dg
 
 from orchestration import frames
-from orchestration.house import NO_BAD_DATA_RETRY, WRITER_POOL, HouseResource, stage
+from orchestration.house import WRITER_POOL, HouseResource, stage
 from orchestration.metadata import table_metadata
 
 
@@ -15,7 +15,6 @@ from orchestration.metadata import table_metadata
     kinds={"python", "excel"},
     owners=["team:supply_planning"],
     pool=WRITER_POOL,
-    retry_policy=NO_BAD_DATA_RETRY,
     description="Proposed purchase orders by supplier and location. The same need is proposed once; a new plan supersedes.",
 )
 def proposal(context: dg.AssetExecutionContext, house: HouseResource) -> dg.MaterializeResult:

@@ -10,7 +10,7 @@ import polars as pl
 
 from lake.releases import Release
 from orchestration import frames
-from orchestration.house import NO_BAD_DATA_RETRY, WRITER_POOL, House, HouseResource, stage
+from orchestration.house import WRITER_POOL, House, HouseResource, stage
 from orchestration.metadata import picture, table_metadata
 
 
@@ -22,7 +22,6 @@ from orchestration.metadata import picture, table_metadata
     kinds={"python"},
     owners=["team:supply_planning"],
     pool=WRITER_POOL,
-    retry_policy=NO_BAD_DATA_RETRY,
     description="One row per item x purchasing location: safety stock, reorder point, order quantity, cover and cost.",
 )
 def replenishment(context: dg.AssetExecutionContext, house: HouseResource) -> dg.MaterializeResult:
