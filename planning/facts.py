@@ -139,7 +139,7 @@ def newest_facts(
         for item, of_item in facts.items():
             rows = found.get(item)
             assumed = Fact(source.kind, f"assumed: {source.rule}")
-            of_item += [Fact(source.kind, *row) for row in rows] if rows else [assumed]
+            of_item.extend([Fact(source.kind, *row) for row in rows] if rows else [assumed])
     return facts
 
 

@@ -6,7 +6,7 @@ from functools import partial
 import dagster as dg
 import polars as pl
 
-from features.repository import historical
+from features.repository import historical, record_training_set
 from lake.releases import Release
 from models.forecasting.history import PANEL_COLUMNS
 from models.forecasting.pipeline import ForecastResult, forecast
