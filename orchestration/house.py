@@ -20,9 +20,6 @@ from orchestration import journal
 DAILY = "daily"
 """The job of the whole way; the schedule, the inbox sensor and `stocklake run` start the same one."""
 
-PROCESS_TAG = "stocklake/process"
-"""Tag of a run that `stocklake run` does in its own process: the id of that process."""
-
 WRITER_POOL = "lake_writer"
 """One writer at a time; the writer lock makes it true, the pool keeps steps from queueing on it."""
 

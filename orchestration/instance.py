@@ -4,11 +4,8 @@ import os
 from pathlib import Path
 
 import dagster as dg
-import psutil
-from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 
 from lake.company import PROJECT_ROOT, Company
-from orchestration.house import PROCESS_TAG
 
 _DAGSTER_YAML = """\
 telemetry:
@@ -60,21 +57,6 @@ def open_instance(company: Company) -> dg.DagsterInstance:
     write_settings(company)
     os.environ.update(environment(company))
     return dg.DagsterInstance.get()
-
-
-def fail_orphans(instance: dg.DagsterInstance) -> int:
-    """Report every unfinished run whose process is gone as failed, and return how many; it would hold the pool.
-
-    For a moment when no daemon serves this instance: then only `stocklake run` can be at work.
-    """
-    orphans = [
-        run
-        for run in instance.get_runs(dg.RunsFilter(statuses=list(IN_PROGRESS_RUN_STATUSES)))
-        if not psutil.pid_exists(int(run.tags.get(PROCESS_TAG, -1)))
-    ]
-    for run in orphans:
-        instance.report_run_failed(run, "The process of this run ended without a word: it was killed.")
-    return len(orphans)
 
 
 def workspace() -> Path:

@@ -92,15 +92,17 @@ def prepare(company: Company) -> None:
 
 def _run_job(company: Company, *, last_good: bool) -> int:
     from orchestration.build import build_definitions
-    from orchestration.house import DAILY, PROCESS_TAG
+    from orchestration.house import DAILY
+    from orchestration.orphans import fail_dead_runs, process_tag
 
     _quiet()
     definitions = build_definitions(company, last_good=last_good)
     with open_instance(company) as instance:
+        fail_dead_runs(instance)
         result = definitions.resolve_job_def(DAILY).execute_in_process(
             instance=instance,
-            tags={PROCESS_TAG: str(os.getpid())},
             raise_on_error=False,
+            tags=process_tag(),
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
     return 0 if result.success else _exit_code(company, result)

@@ -15,7 +15,8 @@ from filelock import FileLock, Timeout
 
 from lake.company import PROJECT_ROOT, Company
 from lake.errors import InputError
-from orchestration.instance import environment, fail_orphans, open_instance, workspace
+from orchestration.instance import environment, open_instance, workspace
+from orchestration.orphans import fail_dead_runs
 
 _GRACE_S = 15
 
@@ -40,7 +41,7 @@ def serve(company: Company, port: int) -> int:
 
 def _serve(company: Company, port: int) -> int:
     with open_instance(company) as instance:
-        fail_orphans(instance)
+        fail_dead_runs(instance, unserved=True)
     variables = os.environ | environment(company)
     dagster = Path(sys.executable).parent
     common = ["--workspace", str(workspace())]

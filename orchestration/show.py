@@ -13,7 +13,7 @@ from lake.ingest import IngestReport
 from lake.quarantine import QuarantinedRow
 from orchestration import journal
 
-_WIDTH = 118
+_WIDTH = 160
 
 
 def table(rows: Sequence[dict[str, Any]], *, empty: str = "", title: str | None = None) -> list[str]:
@@ -25,11 +25,11 @@ def table(rows: Sequence[dict[str, Any]], *, empty: str = "", title: str | None 
     )
     for name, value in rows[0].items():
         drawn.add_column(
-            name.replace("_", " "), justify="right" if _is_number(value) else "left", overflow="fold"
+            name.replace("_", " "), justify="right" if _is_number(value) else "left", no_wrap=True
         )
     for row in rows:
         drawn.add_row(*(_text(name, value) for name, value in row.items()))
-    return _lines(drawn)
+    return ["", *_lines(drawn)] if title else _lines(drawn)
 
 
 def status_lines(company: Company, lake: Lake, state: dict[str, Any]) -> list[str]:
@@ -71,6 +71,18 @@ def ingest_lines(report: IngestReport) -> list[str]:
     """Return what an ingest did, and a sentence for everything that a person has to act on."""
     lines = [f"{name.replace('_', ' '):<16}{value:>12,}" for name, value in report.totals.items()]
     return lines + [f"problem: {problem}" for problem in report.problems]
+
+
+def order_table(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Return proposals as a planner lists them: what, from whom, for where, by when, at what cost."""
+    shown = ("order_id", "supplier_id", "location_id", "need_date", "status", "line_count", "units")
+    money = ("goods_cost", "freight_cost", "total_cost", "currency")
+    drawn = [
+        {name.removesuffix("_id"): row[name] for name in (*shown, *money)}
+        | {"basis": "ASSUMED" if row["is_assumed"] else "data"}
+        for row in rows
+    ]
+    return table(drawn, empty="No proposal is open.")
 
 
 def quarantine_lines(rows: Iterable[QuarantinedRow]) -> list[str]:
@@ -185,4 +197,4 @@ def _text(name: str, value: object) -> str:
 def _lines(drawn: Table) -> list[str]:
     text = StringIO()
     Console(file=text, width=_WIDTH, no_color=True, highlight=False).print(drawn)
-    return text.getvalue().rstrip("\n").split("\n")
+    return [line.rstrip() for line in text.getvalue().rstrip("\n").split("\n")]

@@ -10,7 +10,7 @@ from dagster._core.scheduler.instigation import TickStatus
 
 from lake.company import Company
 from orchestration.alerts import alert
-from orchestration.house import PROCESS_TAG
+from orchestration.orphans import process_of
 
 _NEWEST_TICKS = 50
 
@@ -25,7 +25,7 @@ def failed_run_sensor(company: Company) -> dg.SensorDefinition:
         description="Tells of a failed run or gate by webhook or e-mail (company.yaml, alerts), and in the log.",
     )
     def alert_on_failed_run(context: dg.RunFailureSensorContext) -> None:
-        if PROCESS_TAG in context.dagster_run.tags:  # `stocklake run` tells of its own failure, daemon or not
+        if process_of(context.dagster_run):  # `stocklake run` tells of its own failure, daemon or not
             return
         sentences = [_sentence(event) for event in context.get_step_failure_events()]
         detail = "\n".join(sentences) or context.failure_event.message or ""

@@ -79,9 +79,9 @@ def test_bad_data_and_bugs_are_not(house: House, error: Exception, code: int) ->
 
 def test_a_lock_that_is_held_too_long_is_lake_busy(house: House) -> None:
     house.lake.ensure()
-    with FileLock(house.lake.lock), pytest.raises(LakeBusy, match="wait for it, or stop it"):
-        with house.lake.writer_lock(timeout_s=0.1):
-            pass
+    held = FileLock(house.lake.lock)
+    with held, pytest.raises(LakeBusy, match="wait for it, or stop it"), house.lake.writer_lock(timeout_s=0.1):
+        pytest.fail("two writers at once")
 
 
 def test_a_refused_file_fails_its_blocking_check_once_and_loads_the_others(house: House) -> None:

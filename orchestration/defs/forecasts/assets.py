@@ -18,6 +18,7 @@ from orchestration.metadata import picture, table_metadata
 if TYPE_CHECKING:
     from models.forecasting.pipeline import ForecastResult
 
+SERVICE = "demand_forecast_v1"
 TABLES = ("demand_forecast", "accuracy", "chosen_model", "calibration", "series_segment")
 _DESCRIPTIONS = {
     "demand_forecast": "One row per item x location x day ahead (1 to 28): quantiles .1 .5 .9 and mean of demand, in units.",
@@ -70,15 +71,19 @@ def forecast_assets() -> dg.AssetsDefinition:
 
 
 def forecast_release(house: House, release: Release) -> "ForecastResult":
-    """Forecast demand from the release and write the result under its id."""
-    from features.repository import historical
+    """Forecast demand from the release, write the result under its id, and record the features it was made from."""
+    from features.repository import historical, record_training_set
     from models.forecasting.history import PANEL_COLUMNS
     from models.forecasting.pipeline import forecast
 
     read = partial(frames.read, house.lake, release)
+    served: list[pl.DataFrame] = []
+    entity_columns: list[str] = []
 
     def features(entity_rows: pl.DataFrame) -> pl.DataFrame:
-        return historical(house.company, release, entity_rows, service="demand_forecast_v1")
+        served.append(historical(house.company, release, entity_rows, service=SERVICE))
+        entity_columns[:] = entity_rows.columns
+        return served[-1]
 
     result = forecast(
         read("marts.item_location_day", ", ".join(PANEL_COLUMNS)),
@@ -91,6 +96,8 @@ def forecast_release(house: House, release: Release) -> "ForecastResult":
     frames.write_results(
         house.lake, release, {f"forecasts.{table}": getattr(result, table) for table in TABLES}
     )
+    if served:
+        record_training_set(house.company, release, pl.concat(served), entity_columns, SERVICE)
     return result
 
 
