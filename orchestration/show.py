@@ -68,9 +68,8 @@ def _NEXT(company: Company) -> list[str]:  # noqa: N802
 
 
 def ingest_lines(report: IngestReport) -> list[str]:
-    """Return what an ingest did, and a sentence for everything that a person has to act on."""
-    lines = [f"{name.replace('_', ' '):<16}{value:>12,}" for name, value in report.totals.items()]
-    return lines + [f"problem: {problem}" for problem in report.problems]
+    """Return what an ingest did, in figures; what a person has to act on goes to standard error."""
+    return [f"{name.replace('_', ' '):<16}{value:>12,}" for name, value in report.totals.items()]
 
 
 def order_table(rows: Sequence[dict[str, Any]]) -> list[str]:
@@ -93,7 +92,7 @@ def quarantine_lines(rows: Iterable[QuarantinedRow]) -> list[str]:
         for rule, column, message in zip(row.rules, row.columns, row.messages, strict=True):
             lines.append(f"    {rule}: {f'{column}: ' if column else ''}{message}")
         lines += [f"    | {row.raw_text}", ""]
-    return lines or ["Nothing is in quarantine."]
+    return lines or ["Nothing in quarantine answers to that."]
 
 
 def profile_lines(lake: Lake) -> list[str]:
