@@ -26,6 +26,7 @@ result = work(*json.loads(arguments))
 after = os.times()
 peak_kb = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 json.dump({"result": result, "cpu_s": sum(after[:4]) - sum(before[:4]), "peak_mb": peak_kb / 1024}, answer)
+answer.close()
 """
 
 
