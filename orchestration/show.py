@@ -50,6 +50,7 @@ def status_lines(company: Company, lake: Lake, state: dict[str, Any]) -> list[st
         "",
     ]
     lines += table(_query(lake, "meta", "quarantine", _QUARANTINE), title="In quarantine, by rule")
+    lines += table(_query(lake, "core", "business_rule_count", _BUSINESS_RULES), title="Sales lines, by business rule")
     lines += table(_query(lake, "forecasts", "accuracy", _ACCURACY), title="Forecast accuracy, 3 origins")
     lines += table(_query(lake, "orders", "proposal", _ORDERS), title="Open proposals by supplier")
     lines += _assumptions(company, lake)
@@ -103,6 +104,9 @@ _QUARANTINE = """
 SELECT dataset, rule, count(*) AS rows
 FROM (SELECT dataset, unnest(list_distinct(rules)) AS rule FROM lake.meta.quarantine)
 GROUP BY ALL ORDER BY rows DESC, dataset, rule LIMIT 12"""
+_BUSINESS_RULES = """
+SELECT business_rule, line_count AS lines, units, revenue FROM lake.core.business_rule_count
+ORDER BY line_count DESC, business_rule"""
 _ACCURACY = """
 SELECT segment, model, sum(pinball_loss * rows) / sum(rows) AS pinball_loss, sum(mae * rows) / sum(rows) AS mae,
     sum(coverage_80 * rows) / sum(rows) AS coverage_80
@@ -173,9 +177,11 @@ def _is_number(value: object) -> bool:
 def _text(name: str, value: object) -> str:
     if value is None:
         return ""
+    if name == "is_assumed":
+        return "ASSUMED" if value else ""
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    if name.endswith(("cost", "value", "price")):
+    if name.endswith(("cost", "value", "price", "revenue")):
         return f"{value:,.2f}"
     if isinstance(value, float):
         return f"{value:,.3f}"
