@@ -201,11 +201,11 @@ def orders_list(
     as_json: JsonOption = False,
 ) -> None:
     """List the proposed purchase orders that are open."""
-    from orchestration.show import table
+    from orchestration.show import order_list_lines
     from planning.proposals import list_proposals
 
     rows = list_proposals(_lake(_company(company, home)), include_superseded=everything)
-    _print(rows, as_json, lambda: table(rows, empty="No proposal is open."))
+    _print(rows, as_json, lambda: order_list_lines(rows))
 
 
 @orders_app.command("explain")

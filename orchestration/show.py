@@ -25,11 +25,23 @@ def table(rows: Sequence[dict[str, Any]], *, empty: str = "", title: str | None 
     )
     for name, value in rows[0].items():
         drawn.add_column(
-            name.replace("_", " "), justify="right" if _is_number(value) else "left", overflow="fold"
+            name.replace("_", " "),
+            justify="right" if _is_number(value) else "left",
+            overflow="fold",
+            no_wrap=name.endswith("_id"),  # what is copied into the next command stays in one piece
         )
     for row in rows:
         drawn.add_row(*(_text(name, value) for name, value in row.items()))
     return _lines(drawn)
+
+
+def order_list_lines(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Return proposals as a table that fits a terminal; superseded ones with what took their place."""
+    shown = [
+        *_ORDER_COLUMNS,
+        *(["status", "superseded_by"] if any(row["superseded_by"] for row in rows) else []),
+    ]
+    return table([{name: row[name] for name in shown} for row in rows], empty="No proposal is open.")
 
 
 def status_lines(company: Company, lake: Lake, state: dict[str, Any]) -> list[str]:
@@ -50,7 +62,9 @@ def status_lines(company: Company, lake: Lake, state: dict[str, Any]) -> list[st
         "",
     ]
     lines += table(_query(lake, "meta", "quarantine", _QUARANTINE), title="In quarantine, by rule")
-    lines += table(_query(lake, "core", "business_rule_count", _BUSINESS_RULES), title="Sales lines, by business rule")
+    lines += table(
+        _query(lake, "core", "business_rule_count", _BUSINESS_RULES), title="Sales lines, by business rule"
+    )
     lines += table(_query(lake, "forecasts", "accuracy", _ACCURACY), title="Forecast accuracy, 3 origins")
     lines += table(_query(lake, "orders", "proposal", _ORDERS), title="Open proposals by supplier")
     lines += _assumptions(company, lake)
@@ -100,6 +114,9 @@ def profile_lines(lake: Lake) -> list[str]:
     return ["", *table(rows, title="Cost by stage")]
 
 
+_ORDER_COLUMNS = (
+    "order_id", "supplier_id", "location_id", "need_date", "line_count", "units", "total_cost", "currency", "is_assumed"
+)  # fmt: skip
 _QUARANTINE = """
 SELECT dataset, rule, count(*) AS rows
 FROM (SELECT dataset, unnest(list_distinct(rules)) AS rule FROM lake.meta.quarantine)

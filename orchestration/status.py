@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from lake.ledger import totals
-
 from lake.connection import Lake, table_exists
+from lake.ledger import totals
 from lake.releases import list_releases
 from orchestration import journal
 

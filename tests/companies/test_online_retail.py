@@ -130,7 +130,9 @@ def _weekly_demand(lines: pd.DataFrame) -> dict[Any, int]:
         to_customer[row.customer].append((row.sold_at, row.Invoice, row.line, row.units))
     given_back: dict[tuple[Any, str, str, int], int] = defaultdict(int)
     for row in returns.sort_values(["sold_at", "Invoice", "line"]).itertuples():
-        fitting = [sale for sale in to_customer[row.customer] if sale[0] <= row.sold_at and sale[3] >= -row.units]
+        fitting = [
+            sale for sale in to_customer[row.customer] if sale[0] <= row.sold_at and sale[3] >= -row.units
+        ]
         day = row.sold_at.date()
         if row.customer and fitting:
             sale = max(fitting)
