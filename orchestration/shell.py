@@ -82,7 +82,7 @@ def _check(connection: duckdb.DuckDBPyConnection, query: str) -> None:
     """Raise `InputError` unless the text is one query that only reads tables."""
     statements = connection.extract_statements(query)
     if not statements:
-        raise InputError("There is no query: write one, such as \"select * from marts.as_of\".")
+        raise InputError('There is no query: write one, such as "select * from marts.as_of".')
     if len(statements) > 1:
         raise InputError(f"These are {len(statements)} statements: ask one query at a time.")
     # EXPLAIN ANALYZE runs what it explains.

@@ -69,7 +69,9 @@ def test_dbt_launched_alone_waits_for_the_files_and_no_longer(delivered) -> None
     assert not said["success"]
     assert said["exit_codes"] == [2]
     assert "is empty" in said["descriptions"][0]
-    assert house.ask("SELECT count(*) FROM information_schema.tables WHERE table_schema = 'staging'") == [(0,)]
+    assert house.ask("SELECT count(*) FROM information_schema.tables WHERE table_schema = 'staging'") == [
+        (0,)
+    ]
     for name in contents:
         (house.company.inbox / ("spreadsheets" if name.endswith("xlsx") else "erp") / name).unlink()
     again = house.cli("ingest", "--json")

@@ -37,9 +37,10 @@ def stopped(small_home: House):
     state = small_home.json("status")
     assert state["gates_failed"] == 0
     assert state["last_run"]["orders_proposed"] == 0
-    assert sorted(small_home.ask("SELECT * FROM lake.orders.proposal_line"), key=repr) == before[
-        "orders.proposal_line"
-    ]
+    assert (
+        sorted(small_home.ask("SELECT * FROM lake.orders.proposal_line"), key=repr)
+        == before["orders.proposal_line"]
+    )
 
 
 def test_the_run_stops_at_the_gate_and_says_why(small_home: House, stopped) -> None:

@@ -111,9 +111,7 @@ def test_a_file_that_is_sent_again_is_recognised(loaded: House) -> None:
 
 
 def test_late_corrections_leave_the_right_version_newest(loaded: House) -> None:
-    wrong = {
-        (row["file"], row["line"]) for row in bad_rows(loaded) if row["expected_outcome"] == "corrected"
-    }
+    wrong = {(row["file"], row["line"]) for row in bad_rows(loaded) if row["expected_outcome"] == "corrected"}
     assert wrong
     newest = loaded.ask(
         "SELECT _file, _line, order_id, order_line FROM lake.raw.sales_order_line"

@@ -32,7 +32,9 @@ def gate_asset(upstream: list[dg.AssetKey]) -> dg.AssetsDefinition:
             if not run.passed and not house.last_good:
                 record.message = "; ".join(run.summary()[:3])
                 record.counts["exit_code"] = GateFailed.exit_code
-        return dg.MaterializeResult(metadata=counts(run), check_results=[_check(run, accepted=house.last_good)])
+        return dg.MaterializeResult(
+            metadata=counts(run), check_results=[_check(run, accepted=house.last_good)]
+        )
 
     return release
 
