@@ -106,7 +106,9 @@ def _only(lines: list[Row], item_id: str, order_id: str) -> list[Row]:
     if found:
         return found
     near = difflib.get_close_matches(item_id, [line["item_id"] for line in lines])
-    hint = f"did you mean {' or '.join(near)}?" if near else f"`stocklake orders explain {order_id}` names them."
+    hint = (
+        f"did you mean {' or '.join(near)}?" if near else f"`stocklake orders explain {order_id}` names them."
+    )
     raise InputError(f"Order {order_id} has no line for item {item_id!r}: {hint}")
 
 
