@@ -222,6 +222,7 @@ def orders_list(
 @orders_app.command("explain")
 def orders_explain(
     order_id: Annotated[str, typer.Argument(help="As `stocklake orders list` names it.")],
+    item: Annotated[str | None, typer.Option("--item", "-i", help="Only the line of this item.")] = None,
     company: CompanyOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
@@ -229,7 +230,7 @@ def orders_explain(
     """Say why an order is proposed, down to the source files and lines."""
     from planning.explain import explain
 
-    explanation = explain(_lake(_company(company, home)), order_id)
+    explanation = explain(_lake(_company(company, home)), order_id, item)
     _print(explanation.to_dict(), as_json, explanation.lines)
 
 

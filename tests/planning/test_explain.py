@@ -11,6 +11,7 @@ from lake.connection import Lake
 from lake.errors import InputError
 from lake.releases import Release, create_tables
 from planning.explain import Explanation, explain
+from planning.narrate import order_lines
 from planning.proposals import list_proposals, propose
 from tests.models.replenishment.cases import AS_OF
 from tests.planning.conftest import DEMAND, small_plan
@@ -157,3 +158,22 @@ def test_an_unknown_order_names_near_matches(planned: Lake, wrong: str, hint: st
 def test_no_order_at_all(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="No order has been proposed yet"):
         explain(Lake(tmp_path / "c.sqlite", tmp_path / "data", tmp_path / "lock"), "PO-1")
+
+
+def test_one_item_of_an_order_and_the_dearest_lines_of_a_long_one(planned: Lake, of_s1: Explanation) -> None:
+    order_id, item = of_s1.order["order_id"], of_s1.items[-1].order["item_id"]
+    alone = explain(planned, order_id, item)
+    assert alone.to_dict()["lines"] == of_s1.to_dict()["lines"][-1:]
+    with pytest.raises(InputError, match=f"{order_id} has no line for item 'nonsense'"):
+        explain(planned, order_id, "nonsense")
+    [line] = alone.to_dict()["lines"]
+    many = [
+        line
+        | {"order": line["order"] | {"line_number": n, "item_id": f"I{n}"}}
+        | {"cost": line["cost"] | {"goods_cost": float(n)}}
+        for n in range(1, 31)
+    ]
+    text = order_lines(of_s1.to_dict() | {"lines": many})
+    told = [row.split()[-1] for row in text if " Item I" in row]
+    assert told == [f"I{n}" for n in range(11, 31)]
+    assert "20 dearest lines. For one of the other 10: --item CODE" in text[-1]
