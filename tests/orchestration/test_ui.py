@@ -22,7 +22,7 @@ from lake.connection import Lake
 from lake.releases import GateResult, GateRun, newest_gate_run, record_gate_run
 from tests.conftest import SmallHome
 
-START_S, RUN_S = 180, 240
+START_S, RUN_S = 300, 600
 PLAN, ORDERS = ["plan", "replenishment"], ["orders", "proposal"]
 
 LAUNCH = """
