@@ -62,7 +62,7 @@ def _check(run: GateRun) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         check_name=CHECK,
         passed=run.passed,
-        description="\n".join(shown),
+        description="; ".join(shown),
         metadata={
             "snapshot": str(run.snapshot_id),  # an id: as a number it would be plotted
             "findings": dg.MetadataValue.md("\n".join(f"- {line}" for line in lines)),
