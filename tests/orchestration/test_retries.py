@@ -80,7 +80,11 @@ def test_bad_data_and_bugs_are_not(house: House, error: Exception, code: int) ->
 def test_a_lock_that_is_held_too_long_is_lake_busy(house: House) -> None:
     house.lake.ensure()
     held = FileLock(house.lake.lock)
-    with held, pytest.raises(LakeBusy, match="wait for it, or stop it"), house.lake.writer_lock(timeout_s=0.1):
+    with (
+        held,
+        pytest.raises(LakeBusy, match="wait for it, or stop it"),
+        house.lake.writer_lock(timeout_s=0.1),
+    ):
         pytest.fail("two writers at once")
 
 

@@ -104,7 +104,9 @@ class Ui:
             run: dict[str, Any] = answer["runOrError"]
             if run["status"] in {"SUCCESS", "FAILURE", "CANCELED"}:
                 events = answer["logsForRun"]["events"]
-                return run | {"failures": [e for e in events if e["__typename"] == "ExecutionStepFailureEvent"]}
+                return run | {
+                    "failures": [e for e in events if e["__typename"] == "ExecutionStepFailureEvent"]
+                }
             time.sleep(1)
         raise TimeoutError(f"run {run_id} did not end: {answer}")
 
@@ -167,7 +169,14 @@ def test_two_runs_started_at_once_follow_one_another_and_show_what_they_made(ui:
 def test_after_a_failed_gate_the_plan_alone_fails_with_the_gates_sentence(ui: Ui) -> None:
     lake = Lake.of(ui.home.company)
     problem = GateResult(
-        "marts", "marts.item_location_day", "unit_price", "is not negative", "stop", "failed", "3 rows below 0", 3
+        "marts",
+        "marts.item_location_day",
+        "unit_price",
+        "is not negative",
+        "stop",
+        "failed",
+        "3 rows below 0",
+        3,
     )
     with lake.write() as connection:
         standing = newest_gate_run(connection)
