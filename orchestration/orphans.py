@@ -8,6 +8,7 @@ import socket
 
 import dagster as dg
 import psutil
+from dagster._core.storage.tags import PARENT_RUN_ID_TAG
 
 PROCESS_TAG = "stocklake/process"
 _UNFINISHED = [
@@ -26,7 +27,7 @@ def process_tag() -> dict[str, str]:
 def process_of(run: dg.DagsterRun) -> str | None:
     """Return the process that `stocklake run` did this run in; None for one that the UI started."""
     # Doing a run again in the UI copies its tags, but not its process.
-    return None if run.parent_run_id else run.tags.get(PROCESS_TAG)
+    return None if PARENT_RUN_ID_TAG in run.tags else run.tags.get(PROCESS_TAG)
 
 
 def fail_dead_runs(instance: dg.DagsterInstance, *, unserved: bool = False) -> list[str]:

@@ -27,11 +27,24 @@ def failed_run_sensor(company: Company) -> dg.SensorDefinition:
     def alert_on_failed_run(context: dg.RunFailureSensorContext) -> None:
         if process_of(context.dagster_run):  # `stocklake run` tells of its own failure, daemon or not
             return
-        sentences = [_sentence(event) for event in context.get_step_failure_events()]
+        run_id = context.dagster_run.run_id
+        sentences = _failed_checks(context.instance, run_id)
+        sentences += [_sentence(event) for event in context.get_step_failure_events()]
         detail = "\n".join(sentences) or context.failure_event.message or ""
-        alert(company, f"run {context.dagster_run.run_id} failed", detail)
+        alert(company, f"run {run_id} failed", detail)
 
     return alert_on_failed_run
+
+
+def _failed_checks(instance: dg.DagsterInstance, run_id: str) -> list[str]:
+    """Return what every blocking check that failed in the run found: the gate's own words."""
+    events = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+    found = [entry.dagster_event.asset_check_evaluation_data for entry in events if entry.dagster_event]
+    return [
+        f"{check.asset_key.to_user_string()}: {check.description}"
+        for check in found
+        if check.blocking and not check.passed
+    ]
 
 
 def _sentence(event: dg.DagsterEvent) -> str:

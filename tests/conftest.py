@@ -31,7 +31,9 @@ class SmallHome:
 
     @property
     def company(self) -> Company:
-        return load_company(self.name, self.root)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("STOCKLAKE_COMPANIES", str(self.companies))
+            return load_company(self.name, self.root)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -69,10 +71,10 @@ class SmallHome:
 
 
 @pytest.fixture(scope="session")
-def small_home(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> SmallHome:
+def small_home(tmp_path_factory: pytest.TempPathFactory) -> SmallHome:
     """A company that has been run once; made by the first worker that asks, read by all."""
     base = tmp_path_factory.getbasetemp()
-    folder = (base if worker_id == "master" else base.parent) / "small_home"
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "small_home"
     made = SmallHome(folder / "companies", folder / "home")
     with FileLock(f"{folder}.lock"), pytest.MonkeyPatch.context() as patch:
         patch.setenv("STOCKLAKE_COMPANIES", str(made.companies))

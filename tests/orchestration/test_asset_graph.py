@@ -28,7 +28,7 @@ def definitions(small_home: SmallHome) -> dg.Definitions:
 
 
 def specs_of(definitions: dg.Definitions) -> list[dg.AssetSpec]:
-    return sorted(definitions.get_all_asset_specs(), key=lambda spec: spec.key.path)
+    return sorted(definitions.resolve_all_asset_specs(), key=lambda spec: spec.key.path)
 
 
 def drawn(definitions: dg.Definitions) -> str:
