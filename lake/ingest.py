@@ -185,7 +185,12 @@ class _Ingest:
 
     def settle(self, contract: Contract) -> None:
         """Note whether the dataset holds rows now."""
-        loaded = [one for one in self.report.files if one.dataset == contract.dataset and one.loaded]
+        # What another process loaded since this ingest began comes as a duplicate delivery: its rows stand too.
+        loaded = [
+            one
+            for one in self.report.files
+            if one.dataset == contract.dataset and (one.loaded or one.status == "duplicate_delivery")
+        ]
         if loaded:
             self.held[contract.dataset] = replace(
                 self.held[contract.dataset], newest=loaded[-1].content_sha256

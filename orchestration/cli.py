@@ -136,7 +136,7 @@ def sql(
     if query is None and sys.stdin.isatty():
         prompt(lake, snapshot)
     else:
-        ask(lake, query or sys.stdin.read(), snapshot, as_json=as_json)
+        ask(lake, sys.stdin.read() if query is None else query, snapshot, as_json=as_json)
 
 
 @contract_app.command("lint")

@@ -104,6 +104,11 @@ def last_run(lake: Lake) -> list[StepRecord]:
     )
 
 
+def run_steps(lake: Lake, run_id: str) -> list[StepRecord]:
+    """Return the steps of one run, in the order in which they started."""
+    return _steps(lake, "WHERE run_id = ? ORDER BY started_at", [run_id])
+
+
 def newest(lake: Lake, stage: str) -> StepRecord | None:
     """Return the newest record of a stage, whichever run it was part of."""
     found = _steps(lake, "WHERE stage = ? ORDER BY started_at DESC LIMIT 1", [stage])

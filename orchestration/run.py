@@ -113,7 +113,7 @@ def _exit_code(company: Company, result: "dg.ExecuteInProcessResult") -> int:
     from lake.connection import Lake
     from orchestration import journal
 
-    for step in journal.last_run(Lake.of(company)):
+    for step in journal.run_steps(Lake.of(company), result.run_id):  # another run may be newer
         if step.message:
             print(f"stocklake: {step.stage}: {step.message}", file=sys.stderr)
             send(company, f"run {result.run_id} failed in {step.stage}", step.message)

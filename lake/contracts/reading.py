@@ -12,8 +12,11 @@ def load_contracts(company: Company) -> tuple[Contract, ...]:
     Variables in paths stay as they are written. Raises `ContractError` naming every problem of every file.
     """
     contracts, problems = examine(company)
+    if len(problems) == 1:
+        raise ContractError(f"{problems[0]}; correct it there and run again.")
     if problems:
-        count = f"{len(problems)} problems" if len(problems) > 1 else "1 problem"
         listed = "\n".join(f"  {problem}" for problem in problems)
-        raise ContractError(f"The contracts of {company.name} have {count}; correct and run again:\n{listed}")
+        raise ContractError(
+            f"The contracts of {company.name} have {len(problems)} problems; correct and run again:\n{listed}"
+        )
     return contracts

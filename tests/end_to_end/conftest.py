@@ -1,8 +1,11 @@
+import subprocess
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.house import SMALL, House, make_house
+from tests.end_to_end.house import SMALL, House, in_process, make_house
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +21,11 @@ def small_home(tmp_path_factory: pytest.TempPathFactory) -> House:
 def empty_house(tmp_path: Path) -> House:
     """The example's contracts, an empty inbox, nothing ever run."""
     return make_house(tmp_path)
+
+
+@pytest.fixture
+def stocklake(
+    empty_house: House, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """The command line on the empty house, in this process."""
+    return partial(in_process, empty_house, monkeypatch, capsys)

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pytest
 
 from lake.company import PROJECT_ROOT, Company, CompanySettings
 from lake.connection import Lake
+from orchestration.cli import main
 from tests.companies.deliveries import COMPANY, generate
 
 SMALL = {"items": 14, "stores": 3, "centres": 1, "suppliers": 3, "days": 150, "sales_lines": 6_000, "dirt": 3}
@@ -64,6 +66,21 @@ class House:
 
     def truth(self, name: str) -> pl.DataFrame:
         return pl.read_csv(self.home / "example" / "truth" / f"{name}.csv", infer_schema_length=None)
+
+
+def in_process(
+    house: House, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    """Run `stocklake` in this process, for what ends before anything heavy starts: seconds of imports less."""
+    for name, value in house.environment.items():
+        monkeypatch.setenv(name, value)
+    for name in ("STOCKLAKE_COMPANY", "STOCKLAKE_DEBUG"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sys, "argv", ["stocklake", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr()
+    return subprocess.CompletedProcess(arguments, int(ended.value.code or 0), said.out, said.err)
 
 
 def make_house(folder: Path, *, exports: dict[str, object] | None = None) -> House:

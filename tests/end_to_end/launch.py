@@ -7,8 +7,10 @@ import warnings
 
 import dagster as dg
 
+from lake import transform
 from lake.company import load_company
 from orchestration.build import build_definitions
+from orchestration.house import open_house
 from orchestration.instance import open_instance
 
 
@@ -17,6 +19,8 @@ def main() -> None:
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
     company = load_company()
     company.prepare()
+    # A home that never ran has no dbt manifest yet.
+    transform.parse(company, open_house(company.name, company.home.parent).contracts)
     keys = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
     definitions = build_definitions(company, last_good="--last-good" in sys.argv)
     job = dg.define_asset_job("alone", selection=keys)

@@ -78,8 +78,8 @@ def test_what_is_left_over_repeats_a_row_that_is_loaded(loaded: House) -> None:
             (file, line): tuple(sorted((fields or {}).items())) for file, line, fields in sets[name].rows()
         }
         whole = {texts[place] for place in stands}
-        for place, outcome in expected.items():
-            if outcome == name:
+        for place, owner in expected.items():
+            if owner == name:
                 assert texts[place] in whole, place
 
 

@@ -5,9 +5,11 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
+import lake.ingest
 from lake.connection import Lake
 from lake.ledger import totals
 from tests.lake.loading_kit import HEADER, company, contract, deliver, load, rows
@@ -74,3 +76,23 @@ def test_two_loaders_at_once_load_each_file_once(tmp_path):
         assert process.returncode == 0
     assert_each_row_once(home)
     assert len(list(home.landing.rglob("*"))) == 2 * FILES
+
+
+def test_what_another_loader_brings_meanwhile_is_there_to_refer_to(tmp_path, monkeypatch):
+    home = company(tmp_path)
+    deliver(home, "item_1.csv", HEADER + "A1,1,2.50,2024-01-05\n")
+    deliver(home, "sales_1.csv", HEADER + "A1,2,2.50,2024-01-06\n")
+    refers = replace(contract().columns[0], references="item.item_id", key=False)
+    both = [contract("item"), contract("sales", (refers, *contract().columns[1:]))]
+    look = lake.ingest._held
+
+    def overtaken(*arguments):
+        held = look(*arguments)
+        monkeypatch.setattr(lake.ingest, "_held", look)
+        assert load(home, both[0], run_id="faster").is_clean
+        return held
+
+    monkeypatch.setattr(lake.ingest, "_held", overtaken)
+    report = load(home, *both, run_id="slower")
+    assert report.problems == []
+    assert rows(home, "SELECT count(*) FROM lake.raw.sales") == [(1,)]
