@@ -14,7 +14,7 @@ from filelock import FileLock
 from lake.company import PROJECT_ROOT, Company, load_company
 
 EXAMPLE = PROJECT_ROOT / "companies" / "example"
-SIZES = {"items": 15, "stores": 2, "centres": 1, "suppliers": 3, "days": 170, "sales-lines": 8000}
+SIZES = {"items": 15, "stores": 3, "centres": 1, "suppliers": 3, "days": 170, "sales-lines": 8000, "dirt": 3}
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class SmallHome:
 
     companies: Path
     root: Path
-    name: str = "small"
+    name: str = "example"
 
     @property
     def company(self) -> Company:
