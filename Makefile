@@ -9,6 +9,7 @@ COMPANY ?= example
 HOME_FLAG := $(if $(STOCKLAKE_HOME),--home $(STOCKLAKE_HOME),)
 BIN := .venv/bin
 STOCKLAKE := $(BIN)/stocklake
+BENCHMARKS := $(patsubst benchmarks/%.py,%,$(shell grep -l __main__ benchmarks/*.py))
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -34,13 +35,14 @@ format: .venv/dev.stamp ## let ruff write the layout
 	$(BIN)/ruff check --fix .
 
 bench: bench-setup ## every benchmark, ours beside the peer's
-	@for file in benchmarks/*.py; do name=$$(basename $$file .py); [ $$name = __init__ ] || $(BIN)/python -m benchmarks.$$name; done
+	@for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 bench-setup: .venv/dev.stamp .venv-peers/stamp ## the venv of the peers that benchmarks compare with
 
-lock: .venv/dev.stamp ## resolve requirements.lock and requirements-dev.lock again
+lock: .venv/dev.stamp ## resolve the three locks again: to run, to develop, the benchmarks' peers
 	$(BIN)/uv pip compile --universal --no-emit-index-url --generate-hashes --upgrade -q -o requirements.lock pyproject.toml
 	$(BIN)/uv pip compile --universal --no-emit-index-url --generate-hashes -q --group dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+	$(BIN)/uv pip compile --universal --no-emit-index-url --generate-hashes --upgrade -q --python-version 3.11 -o benchmarks/requirements-peers.lock benchmarks/peers.in
 
 clean: ## remove the venvs and everything that runs made
 	rm -rf .venv .venv-peers .stocklake
@@ -61,6 +63,13 @@ clean: ## remove the venvs and everything that runs made
 .venv/dev.stamp: .venv/bin/uv requirements-dev.lock pyproject.toml
 	@$(call sync,requirements-dev.lock)
 	@touch .venv/run.stamp $@
+
+# The peers never meet Stocklake's own packages: they have their own venv, of the same Python.
+.venv-peers/stamp: .venv/bin/uv benchmarks/requirements-peers.lock
+	@echo "Setting up .venv-peers (once)"
+	@[ -x .venv-peers/bin/python ] || $(BIN)/python -m venv --without-pip .venv-peers
+	@$(BIN)/uv pip sync --quiet --require-hashes --python .venv-peers/bin/python benchmarks/requirements-peers.lock
+	@touch $@
 
 define sync
 $(BIN)/uv pip sync --quiet --require-hashes $(1) && $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .

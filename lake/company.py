@@ -5,12 +5,13 @@ Every path that a run reads or writes is named here once. No other module joins 
 
 import os
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from lake.errors import CompanyError, HomeError
 
@@ -48,6 +49,25 @@ class Calendar(BaseModel):
 
     weekend: list[int] = Field(default_factory=lambda: [6, 7])
     holidays: dict[str, str] = Field(default_factory=dict, description="ISO date or MM-DD -> name")
+
+    @field_validator("holidays", mode="before")
+    @classmethod
+    def _dates_as_text(cls, value: object) -> object:
+        """Take an ISO date without quotes too: YAML reads it as a date."""
+        if not isinstance(value, dict):
+            return value
+        return {key.isoformat() if isinstance(key, date) else key: name for key, name in value.items()}
+
+    @field_validator("holidays")
+    @classmethod
+    def _days_exist(cls, value: dict[str, str]) -> dict[str, str]:
+        for day in value:
+            try:
+                # 2000 is a leap year, so that 02-29 is a day.
+                date.fromisoformat(day if len(day) == 10 else f"2000-{day}")
+            except ValueError as error:
+                raise ValueError(f"{day!r} is no day; write it as MM-DD or YYYY-MM-DD") from error
+        return value
 
 
 class Alerts(BaseModel):
@@ -202,7 +222,10 @@ def load_company(name: str | None = None, home: Path | None = None) -> Company:
             f"choose one of these, or make it with `stocklake init {name}`."
         )
     try:
-        settings = CompanySettings.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+        written = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        settings = CompanySettings.model_validate(written)
+    except (OSError, UnicodeDecodeError) as error:
+        raise CompanyError(f"{path} cannot be read ({error}): correct it there and run again.") from error
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f", line {where.line + 1}" if where else ""
@@ -210,5 +233,7 @@ def load_company(name: str | None = None, home: Path | None = None) -> Company:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise CompanyError(f"{path}, key {key!r}: {first['msg']}; correct it there and run again.") from error
+        what = first["msg"].removeprefix("Value error, ")
+        where_in = f", key {key!r}" if key else ""
+        raise CompanyError(f"{path}{where_in}: {what}; correct it there and run again.") from error
     return Company(name=name, folder=folder, home=home / name, settings=settings)

@@ -22,7 +22,7 @@ from lake.company import PROJECT_ROOT, Company
 from lake.connection import ALIAS, Lake
 from lake.contracts.model import Contract
 from lake.dbt_files import as_yaml, profile, project_files
-from lake.errors import StocklakeError
+from lake.errors import GateFailed, StocklakeError
 
 # Not `-m dbt...`, which warns; -P keeps the folder `tests` of the dbt project from being imported.
 _DBT = "from dbt.cli.main import cli; cli()"
@@ -148,11 +148,14 @@ def build(
 ) -> BuildReport:
     """Run `dbt build`: every model, and the data tests behind each, under the lake's writer lock.
 
-    `select` is dbt's node selection. `unit_tests` adds the tests of the SQL itself: they say nothing about the data,
-    so the test-suite runs them and a run does not. Raises `StocklakeError` naming every node that failed.
+    `select` is dbt's node selection, parts apart by blanks. `unit_tests` adds the tests of the SQL itself: they say nothing about the data,
+    so the test-suite runs them and a run does not. Raises `StocklakeError` naming every node that failed;
+    `GateFailed` where only tests of the data did.
     """
     project = prepare(company, contracts)
-    arguments = ["build", *(["--select", select] if select else [])]
+    arguments = ["build"]
+    if select:  # tests that also need a model which is not selected are left out
+        arguments += ["--select", *select.split(), "--indirect-selection", "cautious"]
     if not unit_tests:
         arguments += ["--exclude-resource-type", "unit_test"]
     results = project.target_dir / "run_results.json"
@@ -251,7 +254,8 @@ def _raise_on_failures(report: BuildReport) -> None:
     if failed:
         named = "; ".join(f"{node.kind} {node.name}: {' '.join(node.message.split())}" for node in failed)
         skipped = sum(node.status == "skipped" for node in report.nodes)
-        raise StocklakeError(
+        only_data = all(node.kind == "test" for node in failed)
+        raise (GateFailed if only_data else StocklakeError)(
             f"{len(failed)} dbt nodes failed and {skipped} were skipped behind them: {named}"
         )
 

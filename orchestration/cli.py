@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 something broke, 2 bad input, 3 the data did not pass its 
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +22,8 @@ HomeOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
+DEBUG = "STOCKLAKE_DEBUG"
+
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False
 )
@@ -35,8 +38,14 @@ app.add_typer(orders_app, name="orders")
 
 
 @app.callback()
-def root() -> None:
+def root(
+    debug: Annotated[
+        bool, typer.Option("--debug", envvar=DEBUG, help="Show the traceback of an unexpected error.")
+    ] = False,
+) -> None:
     """Stocklake: from ERP, logistics and spreadsheet exports to purchase orders that explain themselves."""
+    if debug:
+        os.environ[DEBUG] = "1"
 
 
 @app.command()
@@ -89,6 +98,8 @@ def ingest(
     opened = _company(company, home)
     report = ingest_company(opened, dataset)
     _print(report.totals | {"problems": report.problems}, as_json, lambda: ingest_lines(report))
+    for problem in report.problems:
+        typer.echo(f"stocklake: {problem}", err=True)
     raise typer.Exit(0 if report.is_clean else 2)
 
 
@@ -164,7 +175,7 @@ def quarantine_list(
 def quarantine_show(
     dataset: Annotated[str | None, typer.Argument(help="Only this dataset.")] = None,
     rule: Annotated[str | None, typer.Option(help="Only rows refused by this rule.")] = None,
-    limit: Annotated[int, typer.Option(help="How many rows.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="How many rows.")] = 20,
     company: CompanyOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
@@ -265,6 +276,16 @@ def main() -> None:
     except StocklakeError as error:
         typer.echo(f"stocklake: {error}", err=True)
         sys.exit(error.exit_code)
+    except Exception as error:
+        if os.environ.get(DEBUG):
+            raise
+        said = " ".join(str(error).split())[:500]
+        typer.echo(
+            f"stocklake: something unexpected failed ({type(error).__name__}: {said}): "
+            "`stocklake --debug` with the same command shows where.",
+            err=True,
+        )
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """A read-only SQL shell on the lake. Readers never wait for the writer, so it may stay open during a run."""
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +14,16 @@ from lake.errors import InputError
 _PROMPT = "stocklake> "
 _MORE = "      ...> "
 _HELP = "End a query with ; — .tables lists the tables, .quit leaves."
+_SHORT = ("marts", "core", "orders", "plan")
 _TABLES = (
     "SELECT table_schema AS schema, table_name AS name FROM information_schema.tables"
     f" WHERE table_catalog = '{ALIAS}' ORDER BY ALL"
 )
+
+
+_ASKS = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
+_TOOLS = re.compile(r"\b(ducklake_\w+|sqlite_\w+|query|query_table)\"?\s*\(", re.IGNORECASE)
+"""Table functions that reach past the tables: into the catalogue's files, or to SQL hidden in a text."""
 
 
 def ask(lake: Lake, query: str, snapshot: int | None, *, as_json: bool) -> None:
@@ -25,7 +32,8 @@ def ask(lake: Lake, query: str, snapshot: int | None, *, as_json: bool) -> None:
         try:
             _print(connection, query, as_json=as_json)
         except duckdb.Error as error:
-            raise InputError(f"The query cannot be answered: {error}") from error
+            reason = " ".join(str(error).partition("\n\nLINE")[0].split())
+            raise InputError(f"The query cannot be answered: {reason}") from error
 
 
 def prompt(lake: Lake, snapshot: int | None) -> None:
@@ -37,20 +45,52 @@ def prompt(lake: Lake, snapshot: int | None) -> None:
         for query in _queries():
             try:
                 _print(connection, query, as_json=False)
-            except duckdb.Error as error:
+            except (duckdb.Error, InputError) as error:
                 print(error, file=sys.stderr)
 
 
 @contextmanager
 def _reading(lake: Lake, snapshot: int | None) -> Iterator[duckdb.DuckDBPyConnection]:
-    with lake.read(snapshot) as connection:
-        connection.execute(f"USE {ALIAS}.marts")
-        connection.execute(
-            f"SET search_path = '{','.join(f'{ALIAS}.{s}' for s in ('marts', 'core', 'orders', 'plan'))}'"
-        )
-        # From here on nothing but the lake can be read, and nothing written: the shell is for asking.
+    with _opened(lake, snapshot) as connection:
+        connection.execute(f"USE {ALIAS}")
+        connection.execute(f"SET search_path = '{','.join(_search_path(connection))}'")
+        # From here on no file but the lake's can be opened; what may be asked is decided in `_check`.
+        folder = str(lake.data).replace("'", "''")
+        connection.execute(f"SET allowed_directories = ['{folder}/']")
+        connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
         yield connection
+
+
+@contextmanager
+def _opened(lake: Lake, snapshot: int | None) -> Iterator[duckdb.DuckDBPyConnection]:
+    newest = lake.snapshot()
+    if snapshot is not None and not 0 <= snapshot <= newest:
+        raise InputError(f"There is no snapshot {snapshot}: choose one from 0 to {newest}.")
+    with lake.read(snapshot) as connection:
+        yield connection
+
+
+def _search_path(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Return the schemas that need no name in front; an early snapshot may not have them all."""
+    names = "SELECT schema_name FROM information_schema.schemata WHERE catalog_name = ?"
+    there = {row[0] for row in connection.execute(names, [ALIAS]).fetchall()}
+    return [f"{ALIAS}.{name}" for name in (*_SHORT, "main") if name in there]
+
+
+def _check(connection: duckdb.DuckDBPyConnection, query: str) -> None:
+    """Raise `InputError` unless the text is one query that only reads tables."""
+    statements = connection.extract_statements(query)
+    if not statements:
+        raise InputError('There is no query: write one, such as "select * from marts.as_of".')
+    if len(statements) > 1:
+        raise InputError(f"These are {len(statements)} statements: ask one query at a time.")
+    # EXPLAIN ANALYZE runs what it explains.
+    runs = statements[0].type == duckdb.StatementType.EXPLAIN and re.search("analyze", query, re.IGNORECASE)
+    tool = _TOOLS.search(query)
+    if statements[0].type not in _ASKS or runs or tool:
+        what = tool[1] if tool else "EXPLAIN ANALYZE" if runs else statements[0].type.name
+        raise InputError(f"The shell only reads the lake's tables, so {what} is refused: ask with SELECT.")
 
 
 def _queries() -> Iterator[str]:
@@ -73,6 +113,7 @@ def _queries() -> Iterator[str]:
 
 
 def _print(connection: duckdb.DuckDBPyConnection, query: str, *, as_json: bool) -> None:
+    _check(connection, query)
     if as_json:
         cursor = connection.execute(query)
         names = [column[0] for column in cursor.description or []]

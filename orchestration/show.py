@@ -50,6 +50,9 @@ def status_lines(company: Company, lake: Lake, state: dict[str, Any]) -> list[st
         "",
     ]
     lines += table(_query(lake, "meta", "quarantine", _QUARANTINE), title="In quarantine, by rule")
+    lines += table(
+        _query(lake, "core", "business_rule_count", _BUSINESS_RULES), title="Sales lines, by business rule"
+    )
     lines += table(_query(lake, "forecasts", "accuracy", _ACCURACY), title="Forecast accuracy, 3 origins")
     lines += table(_query(lake, "orders", "proposal", _ORDERS), title="Open proposals by supplier")
     lines += _assumptions(company, lake)
@@ -68,18 +71,19 @@ def _NEXT(company: Company) -> list[str]:  # noqa: N802
 
 
 def ingest_lines(report: IngestReport) -> list[str]:
-    """Return what an ingest did, and a sentence for everything that a person has to act on."""
-    lines = [f"{name.replace('_', ' '):<16}{value:>12,}" for name, value in report.totals.items()]
-    return lines + [f"problem: {problem}" for problem in report.problems]
+    """Return what an ingest did, in figures; what a person has to act on goes to standard error."""
+    return [f"{name.replace('_', ' '):<16}{value:>12,}" for name, value in report.totals.items()]
 
 
 def order_table(rows: Sequence[dict[str, Any]]) -> list[str]:
     """Return proposals as a planner lists them: what, from whom, for where, by when, at what cost."""
-    shown = ("order_id", "supplier_id", "location_id", "need_date", "status", "line_count", "units")
+    shown = ("order_id", "supplier_id", "location_id", "need_date", "line_count", "units")
     money = ("goods_cost", "freight_cost", "total_cost", "currency")
+    some_are_superseded = any(row["superseded_by"] for row in rows)
     drawn = [
         {name.removesuffix("_id"): row[name] for name in (*shown, *money)}
         | {"basis": "ASSUMED" if row["is_assumed"] else "data"}
+        | ({"status": row["status"], "superseded_by": row["superseded_by"]} if some_are_superseded else {})
         for row in rows
     ]
     return table(drawn, empty="No proposal is open.")
@@ -93,7 +97,7 @@ def quarantine_lines(rows: Iterable[QuarantinedRow]) -> list[str]:
         for rule, column, message in zip(row.rules, row.columns, row.messages, strict=True):
             lines.append(f"    {rule}: {f'{column}: ' if column else ''}{message}")
         lines += [f"    | {row.raw_text}", ""]
-    return lines or ["Nothing is in quarantine."]
+    return lines or ["Nothing in quarantine answers to that."]
 
 
 def profile_lines(lake: Lake) -> list[str]:
@@ -115,6 +119,9 @@ _QUARANTINE = """
 SELECT dataset, rule, count(*) AS rows
 FROM (SELECT dataset, unnest(list_distinct(rules)) AS rule FROM lake.meta.quarantine)
 GROUP BY ALL ORDER BY rows DESC, dataset, rule LIMIT 12"""
+_BUSINESS_RULES = """
+SELECT business_rule, line_count AS lines, units, revenue FROM lake.core.business_rule_count
+ORDER BY line_count DESC, business_rule"""
 _ACCURACY = """
 SELECT segment, model, sum(pinball_loss * rows) / sum(rows) AS pinball_loss, sum(mae * rows) / sum(rows) AS mae,
     sum(coverage_80 * rows) / sum(rows) AS coverage_80
@@ -185,9 +192,11 @@ def _is_number(value: object) -> bool:
 def _text(name: str, value: object) -> str:
     if value is None:
         return ""
+    if name == "is_assumed":
+        return "ASSUMED" if value else ""
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    if name.endswith(("cost", "value", "price")):
+    if name.endswith(("cost", "value", "price", "revenue")):
         return f"{value:,.2f}"
     if isinstance(value, float):
         return f"{value:,.3f}"

@@ -29,7 +29,7 @@ def _head(order: Row, release: Row) -> Iterator[str]:
     if order["status"] != "open":
         yield f"  {order['status']} by {order['superseded_by']}: it stands no more"
     if order["is_assumed"]:
-        yield "  assumed: stock or supplier terms follow rules in company.yaml, not data"
+        yield "  ASSUMED: stock or supplier terms follow rules in company.yaml, not data"
 
 
 def _items(explanation: Row) -> Iterator[str]:

@@ -54,7 +54,7 @@ def plan_release(house: House, release: Release) -> pl.DataFrame:
         inventory_position=read("marts.inventory_position"),
         supply_option=read("marts.supply_option"),
         items=read("core.dim_item"),
-        planner_settings=read("staging.stg_planner_setting"),
+        planner_settings=read("core.dim_planner_setting"),
         series_segment=result("forecasts.series_segment"),
         settings=house.company.settings.replenishment,
         as_of=release.as_of,
