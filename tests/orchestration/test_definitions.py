@@ -37,7 +37,7 @@ def test_the_workspace_file_names_definitions_that_load(small_home: SmallHome) -
 
 def test_loading_imports_no_model_and_starts_no_dbt(small_home: SmallHome) -> None:
     program = (
-        "import sys, subprocess; subprocess.Popen = None; import orchestration.definitions;"
+        "import sys, lake.transform; lake.transform._run_dbt = None; import orchestration.definitions;"
         f" print([name for name in {HEAVY!r} if name in sys.modules])"
     )
     chosen = {key: value for key, value in small_home.environment.items() if key.startswith("STOCKLAKE_")}
