@@ -126,7 +126,7 @@ def test_the_missing_day_is_a_warning_that_names_it_and_the_release_is_made(own_
     missing = own_home.truth("bad_files").filter(pl.col("kind") == "missing_day")
     day = missing.filter(pl.col("location").is_null())["day"][0]
     found = own_home.ask(
-        "SELECT severity, outcome, observed FROM lake.meta.gate_result"
+        "SELECT DISTINCT severity, outcome, observed FROM lake.meta.gate_result"
         " WHERE table_name = 'raw.inventory_snapshot' AND outcome <> 'passed' AND observed LIKE '%is missing%'"
     )
     assert [(row[0], row[1]) for row in found] == [("warn", "warned")]

@@ -71,3 +71,15 @@ def test_of_several_at_once_one_makes_it(tmp_path: Path) -> None:
         assert sum(pool.map(attempt, range(8))) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["acme"]
     assert (tmp_path / "acme" / "contracts" / "sales.odcs.yaml").exists()
+
+
+def test_a_holiday_may_stand_without_quotes(tmp_path, monkeypatch):
+    folder = tmp_path / "acme"
+    folder.mkdir()
+    (folder / "company.yaml").write_text(
+        "title: A\ncurrency: EUR\ncalendar: {holidays: {2026-04-03: Good Friday, 12-25: Christmas Day}}\n",
+        encoding="utf-8",
+    )
+    monkeypatch.setenv("STOCKLAKE_COMPANIES", str(tmp_path))
+    holidays = load_company("acme", tmp_path / "home").settings.calendar.holidays
+    assert holidays == {"2026-04-03": "Good Friday", "12-25": "Christmas Day"}
