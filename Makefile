@@ -5,10 +5,13 @@ SHELL := /bin/sh
 
 PYTHON ?= $(shell command -v python3.12 >/dev/null 2>&1 && python3.12 -c '' 2>/dev/null && echo python3.12 || { command -v python3.11 >/dev/null 2>&1 && python3.11 -c '' 2>/dev/null && echo python3.11; } || echo python3)
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements.lock)
+# Bytecode is kept: without it every process compiles its imports again (19 CPU s against 10).
+unexport PYTHONDONTWRITEBYTECODE
 COMPANY ?= example
 HOME_FLAG := $(if $(STOCKLAKE_HOME),--home $(STOCKLAKE_HOME),)
 BIN := .venv/bin
 STOCKLAKE := $(BIN)/stocklake
+BENCHMARKS := $(patsubst benchmarks/%.py,%,$(shell grep -l __main__ benchmarks/*.py))
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -20,7 +23,7 @@ ui: .venv/run.stamp ## the Dagster UI of a company, until Ctrl-C (COMPANY=exampl
 	@$(STOCKLAKE) ui --company $(COMPANY) $(HOME_FLAG) --port $(or $(PORT),3000)
 
 test: .venv/dev.stamp ## every test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --durations 15
 
 check: .venv/dev.stamp ## ruff, mypy strict, sqlfluff, dg check defs
 	$(BIN)/ruff format --check .
@@ -34,13 +37,14 @@ format: .venv/dev.stamp ## let ruff write the layout
 	$(BIN)/ruff check --fix .
 
 bench: bench-setup ## every benchmark, ours beside the peer's
-	@for file in benchmarks/*.py; do name=$$(basename $$file .py); [ $$name = __init__ ] || $(BIN)/python -m benchmarks.$$name; done
+	@for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 bench-setup: .venv/dev.stamp .venv-peers/stamp ## the venv of the peers that benchmarks compare with
 
-lock: .venv/dev.stamp ## resolve requirements.lock and requirements-dev.lock again
+lock: .venv/dev.stamp ## resolve the three locks again: to run, to develop, the benchmarks' peers
 	$(BIN)/uv pip compile --universal --no-emit-index-url --generate-hashes --upgrade -q -o requirements.lock pyproject.toml
 	$(BIN)/uv pip compile --universal --no-emit-index-url --generate-hashes -q --group dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+	$(BIN)/uv pip compile --universal --no-emit-index-url --generate-hashes --upgrade -q --python-version 3.11 -o benchmarks/requirements-peers.lock benchmarks/peers.in
 
 clean: ## remove the venvs and everything that runs made
 	rm -rf .venv .venv-peers .stocklake
@@ -61,6 +65,13 @@ clean: ## remove the venvs and everything that runs made
 .venv/dev.stamp: .venv/bin/uv requirements-dev.lock pyproject.toml
 	@$(call sync,requirements-dev.lock)
 	@touch .venv/run.stamp $@
+
+# The peers never meet Stocklake's own packages: they have their own venv, of the same Python.
+.venv-peers/stamp: .venv/bin/uv benchmarks/requirements-peers.lock
+	@echo "Setting up .venv-peers (once)"
+	@[ -x .venv-peers/bin/python ] || $(BIN)/python -m venv --without-pip .venv-peers
+	@$(BIN)/uv pip sync --quiet --require-hashes --python .venv-peers/bin/python benchmarks/requirements-peers.lock
+	@touch $@
 
 define sync
 $(BIN)/uv pip sync --quiet --require-hashes $(1) && $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .

@@ -144,7 +144,10 @@ def _referred(contract: Contract) -> set[str]:
 
 def _held(lake: Lake, contracts: Sequence[Contract]) -> dict[str, ledger.Held]:
     with lake.read() as connection:
-        return {contract.dataset: ledger.held(connection, contract.dataset) for contract in contracts}
+        return {
+            contract.dataset: ledger.held(ledger.noted(connection, contract.dataset))
+            for contract in contracts
+        }
 
 
 @dataclass

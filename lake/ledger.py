@@ -98,22 +98,30 @@ def touch_guard(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("UPDATE lake.meta.guard SET n = n + 1 WHERE name = 'loading'")
 
 
-def held(connection: duckdb.DuckDBPyConnection, dataset: str, unwritten: Iterable[Delivery] = ()) -> Held:
-    """Read what a dataset holds; `unwritten` deliveries of the open transaction come after those in the ledger."""
-    rows: list[tuple[str, str | None, str]] = []
-    if table_exists(connection, "meta", "delivery"):
-        rows = connection.execute(
-            "SELECT file_name, content_sha256, status FROM lake.meta.delivery WHERE dataset = ? ORDER BY loaded_at",
-            [dataset],
-        ).fetchall()
-    rows += [(one.file_name, one.content_sha256, one.status) for one in unwritten if one.dataset == dataset]
-    loaded = [(name, content) for name, content, status in rows if status == "loaded" and content]
-    newest_status = {(name, content): status for name, content, status in rows}
+Noted = tuple[str, str | None, str]
+"""One delivery in the ledger: file name, content, status."""
+
+
+def noted(connection: duckdb.DuckDBPyConnection, dataset: str) -> list[Noted]:
+    """Return the deliveries of a dataset that the ledger has, oldest first."""
+    if not table_exists(connection, "meta", "delivery"):
+        return []
+    return connection.execute(
+        "SELECT file_name, content_sha256, status FROM lake.meta.delivery WHERE dataset = ? ORDER BY loaded_at",
+        [dataset],
+    ).fetchall()
+
+
+def held(rows: Iterable[Noted], unwritten: Iterable[Delivery] = ()) -> Held:
+    """Say what a dataset holds; its `unwritten` deliveries of the open transaction come after those in the ledger."""
+    every = [*rows, *((one.file_name, one.content_sha256, one.status) for one in unwritten)]
+    loaded = [(name, content) for name, content, status in every if status == "loaded" and content]
+    newest_status = {(name, content): status for name, content, status in every}
     return Held(
         by_name=dict(loaded),
         contents={content: name for name, content in loaded},
         newest=loaded[-1][1] if loaded else None,
-        attempts=Counter(content or "" for _, content, _ in rows),
+        attempts=Counter(content or "" for _, content, _ in every),
         noted=frozenset(key for key, status in newest_status.items() if status == "duplicate_delivery"),
     )
 

@@ -138,7 +138,8 @@ class Loader:
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._deliveries: list[Delivery] = []
         self._refused: list[pl.DataFrame] = []
-        self._held: dict[str, ledger.Held] = {}
+        self._noted: dict[str, list[ledger.Noted]] = {}
+        self._ensured: set[str] = set()
         self._references: dict[str, pl.Series] = {}
         self._rows = 0
 
@@ -202,7 +203,8 @@ class Loader:
         self._forget()
 
     def _forget(self) -> None:
-        self._deliveries, self._refused, self._held, self._references = [], [], {}, {}
+        self._deliveries, self._refused, self._noted, self._references = [], [], {}, {}
+        self._ensured = set()
         self._rows = 0
 
     def _begin(self) -> duckdb.DuckDBPyConnection:
@@ -244,7 +246,9 @@ class Loader:
 
     def _write(self, reading: _Reading) -> None:
         connection, contract, delivery = self._begin(), reading.contract, reading.delivery
-        raw.ensure_table(connection, contract)
+        if contract.dataset not in self._ensured:
+            raw.ensure_table(connection, contract)
+            self._ensured.add(contract.dataset)
         if contract.write_mode == "upsert":
             delivery.loaded, repeats = raw.upsert(connection, contract, reading.frames())
             delivery.duplicate = repeats if contract.duplicates == "drop" else 0
@@ -278,9 +282,9 @@ class Loader:
         return repeated_delivery(self._holds(contract.dataset), contract, landed)
 
     def _holds(self, dataset: str) -> ledger.Held:
-        if dataset not in self._held:
-            self._held[dataset] = ledger.held(self._begin(), dataset, self._deliveries)
-        return self._held[dataset]
+        if dataset not in self._noted:
+            self._noted[dataset] = ledger.noted(self._begin(), dataset)
+        return ledger.held(self._noted[dataset], (one for one in self._deliveries if one.dataset == dataset))
 
     def _number(self, delivery: Delivery) -> None:
         """Give a delivery its id: the same history gives the same ids, so a lake can be made again and is equal."""
@@ -290,7 +294,6 @@ class Loader:
 
     def _enter(self, delivery: Delivery) -> None:
         self._deliveries.append(delivery)
-        self._held.pop(delivery.dataset, None)
 
     def _reference_values(self, contract: Contract, landed: LandedFile) -> Mapping[str, pl.Series]:
         """Return what each reference may be. Where nothing is there to compare with, nothing is checked."""

@@ -41,6 +41,8 @@ class Fingerprints:
     first: npt.NDArray[np.uint64]
     second: npt.NDArray[np.uint64]
     lines: npt.NDArray[np.int64]
+    days: pl.Series | None
+    """The business dates among the rows, each once; None where rows have none."""
 
 
 def table(contract: Contract) -> str:
@@ -155,6 +157,7 @@ def fingerprints(contract: Contract, frame: pl.DataFrame, delivery_id: str) -> F
         content.hash_rows().to_numpy(),
         content.hash_rows(seed=_SECOND_SEED).to_numpy(),
         frame["_line"].to_numpy(),
+        frame[contract.business_date].unique() if contract.business_date else None,
     )
 
 
@@ -167,7 +170,7 @@ def drop_repeats(
     """
     first = np.concatenate([one.first for one in new])
     is_suspect = _is_repeated(first)
-    standing = list(_standing(connection, contract, {one.delivery_id for one in new}))
+    standing = list(_standing(connection, contract, new))
     if standing:
         is_suspect |= np.isin(first, np.concatenate([one.first for one in standing]))
     if not is_suspect.any():
@@ -199,20 +202,27 @@ def _is_repeated(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
 
 
 def _standing(
-    connection: duckdb.DuckDBPyConnection, contract: Contract, new: set[str]
+    connection: duckdb.DuckDBPyConnection, contract: Contract, new: list[Fingerprints]
 ) -> Iterator[Fingerprints]:
-    """Yield the fingerprints of rows that stood before; where rows have a business date, only of the days at stake."""
-    is_new = "_delivery_id IN (SELECT unnest($new))"
-    days, parameters = "", {"new": sorted(new)}
+    """Yield the fingerprints of rows that stood before; where rows have a business date, only of the days at stake.
+
+    The days are constants in the query, so that DuckLake passes by the files that hold others.
+    """
+    parameters: list[object] = [sorted({one.delivery_id for one in new})]
+    condition = "NOT list_contains(?, _delivery_id)"
     if contract.business_date:
-        day = f'"{contract.business_date}"'
-        days = (
-            f" AND ({day} IS NULL OR {day} BETWEEN (SELECT min({day}) FROM {table(contract)} WHERE {is_new})"
-            f" AND (SELECT max({day}) FROM {table(contract)} WHERE {is_new}))"
-        )
+        days = pl.concat(one.days for one in new if one.days is not None)
+        column = f'"{contract.business_date}"'
+        at_stake = [f"{column} IS NULL"] if days.has_nulls() else []
+        if days.drop_nulls().len():
+            at_stake.append(f"{column} BETWEEN ? AND ?")
+            parameters += [days.min(), days.max()]
+        if not at_stake:
+            return
+        condition += f" AND ({' OR '.join(at_stake)})"
     types = schema(contract)
     reader = connection.execute(
-        f"SELECT {_names(types)} FROM {table(contract)} WHERE NOT {is_new}{days}", parameters
+        f"SELECT {_names(types)} FROM {table(contract)} WHERE {condition}", parameters
     ).to_arrow_reader(250_000)
     for batch in reader:
         if batch.num_rows:
@@ -222,15 +232,18 @@ def _standing(
 def _delete(
     connection: duckdb.DuckDBPyConnection, contract: Contract, repeats: list[tuple[str, int]]
 ) -> Mapping[str, int]:
-    rows = pl.DataFrame(repeats, schema={"_delivery_id": pl.String, "_line": pl.Int64}, orient="row")
-    if rows.height:
-        connection.register("repeats", rows.to_arrow())
+    """Delete rows by (delivery, line), one delivery at a time: a constant tells DuckLake which files to look at."""
+    lines: dict[str, list[int]] = {}
+    for delivery_id, line in repeats:
+        lines.setdefault(delivery_id, []).append(line)
+    for delivery_id, repeated in lines.items():
+        connection.register("repeats", pl.DataFrame({"line": repeated}).to_arrow())
         connection.execute(
-            f"DELETE FROM {table(contract)} AS row USING repeats"
-            " WHERE row._delivery_id = repeats._delivery_id AND row._line = repeats._line"
+            f"DELETE FROM {table(contract)} WHERE _delivery_id = ? AND _line IN (SELECT line FROM repeats)",
+            [delivery_id],
         )
         connection.unregister("repeats")
-    return {str(name): int(count) for name, count in rows.group_by("_delivery_id").len().iter_rows()}
+    return {delivery_id: len(repeated) for delivery_id, repeated in lines.items()}
 
 
 class _Incoming:

@@ -19,7 +19,12 @@ def alert(company: Company, subject: str, detail: str) -> list[str]:
     An alert that cannot be delivered is logged and never raises: it must not hide the failure that it tells of.
     """
     LOG.error("%s: %s: %s", company.name, subject, detail)
-    channels = ["log"]
+    return ["log", *send(company, subject, detail)]
+
+
+def send(company: Company, subject: str, detail: str) -> list[str]:
+    """Do the same without the log, for a failure that is on the screen already."""
+    channels: list[str] = []
     settings = company.settings.alerts
     if settings.webhook_url:
         channels += _attempt(

@@ -6,7 +6,6 @@ from typing import Any
 import dagster as dg
 
 from lake.company import Company
-from orchestration.alerts import alert
 from orchestration.defs.dbt import dbt_models
 from orchestration.defs.features.assets import online_store
 from orchestration.defs.forecasts.assets import forecast_assets
@@ -15,10 +14,8 @@ from orchestration.defs.landing.sensor import inbox_sensor
 from orchestration.defs.orders.assets import proposal
 from orchestration.defs.plan.assets import replenishment
 from orchestration.defs.raw.assets import raw_assets
-from orchestration.house import HouseResource, open_house
-
-DAILY = "daily"
-"""The job of the whole way; the schedule, the sensor and `stocklake run` start the same one."""
+from orchestration.house import DAILY, HouseResource, open_house
+from orchestration.watch import failed_run_sensor, failed_tick_sensor
 
 
 def build_definitions(
@@ -39,7 +36,7 @@ def build_definitions(
         assets=[raw, dbt, gate, online_store, forecast_assets(), replenishment, proposal],
         jobs=[daily],
         schedules=[_daily_schedule(company)],
-        sensors=[inbox_sensor(house), _failure_sensor(company)],
+        sensors=[inbox_sensor(house), failed_run_sensor(company), failed_tick_sensor(company)],
         resources=resources | dict(resource_overrides or {}),
         # In one process: a step under the multiprocess executor costs about 5.5 s to start.
         executor=dg.in_process_executor,
@@ -54,24 +51,3 @@ def _daily_schedule(company: Company) -> dg.ScheduleDefinition:
         execution_timezone=company.settings.timezone,
         description="Plans the day before planners come in.",
     )
-
-
-def _failure_sensor(company: Company) -> dg.SensorDefinition:
-    @dg.run_failure_sensor(
-        name="alert_on_failure",
-        monitor_all_code_locations=True,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Tells of a failed run or gate by webhook or e-mail (company.yaml, alerts), else in the log.",
-    )
-    def alert_on_failure(context: dg.RunFailureSensorContext) -> None:
-        detail = "\n".join(
-            failure.event_specific_data.error.message
-            if failure.event_specific_data.error
-            else failure.step_key or ""
-            for failure in context.get_step_failure_events()
-        )
-        alert(
-            company, f"run {context.dagster_run.run_id} failed", detail or context.failure_event.message or ""
-        )
-
-    return alert_on_failure

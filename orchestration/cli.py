@@ -212,16 +212,17 @@ def orders_list(
     as_json: JsonOption = False,
 ) -> None:
     """List the proposed purchase orders that are open."""
-    from orchestration.show import table
+    from orchestration.show import order_table
     from planning.proposals import list_proposals
 
     rows = list_proposals(_lake(_company(company, home)), include_superseded=everything)
-    _print(rows, as_json, lambda: table(rows, empty="No proposal is open."))
+    _print(rows, as_json, lambda: order_table(rows))
 
 
 @orders_app.command("explain")
 def orders_explain(
     order_id: Annotated[str, typer.Argument(help="As `stocklake orders list` names it.")],
+    item: Annotated[str | None, typer.Option("--item", "-i", help="Only the line of this item.")] = None,
     company: CompanyOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
@@ -229,7 +230,7 @@ def orders_explain(
     """Say why an order is proposed, down to the source files and lines."""
     from planning.explain import explain
 
-    explanation = explain(_lake(_company(company, home)), order_id)
+    explanation = explain(_lake(_company(company, home)), order_id, item)
     _print(explanation.to_dict(), as_json, explanation.lines)
 
 

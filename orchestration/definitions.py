@@ -10,7 +10,7 @@ from orchestration.instance import environment
 
 _company = load_company()
 os.environ.update(environment(_company))
-# A clean checkout has no dbt manifest yet; when nothing changed this costs no dbt start.
+# A clean checkout has no dbt manifest yet; when nothing changed since it was parsed, dbt is not started.
 transform.parse(_company, open_house(_company.name, _company.home.parent).contracts)
 
 defs = build_definitions(_company)

@@ -7,20 +7,27 @@ from functools import cache
 from pathlib import Path
 
 import dagster as dg
+import duckdb
 
 from lake.company import Company, load_company
 from lake.connection import Lake
 from lake.contracts.model import Contract
 from lake.contracts.reading import load_contracts
-from lake.errors import InputError, StocklakeError
+from lake.errors import InputError, LakeBusy, StocklakeError
 from lake.releases import Release, current_release
 from orchestration import journal
+
+DAILY = "daily"
+"""The job of the whole way; the schedule, the inbox sensor and `stocklake run` start the same one."""
 
 WRITER_POOL = "lake_writer"
 """One writer at a time; the writer lock makes it true, the pool keeps steps from queueing on it."""
 
-NO_BAD_DATA_RETRY = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL)
-"""For what may heal by itself (a busy lake, a full disk). Bad data raises Failure(allow_retries=False)."""
+RETRIES = 2
+RETRY_AFTER_S = 5
+
+_MAY_HEAL = (LakeBusy, OSError, duckdb.IOException)
+"""A busy lake, a full disk, a share that went away. Bad data is as bad the second time, and a bug stays one."""
 
 
 @dataclass(frozen=True)
@@ -58,15 +65,20 @@ class HouseResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
 @contextmanager
 def stage(context: dg.AssetExecutionContext, house: House, name: str) -> Iterator[journal.StepRecord]:
-    """Journal a stage, and turn errors that no retry can cure into failures that Dagster does not retry."""
+    """Journal a stage; an error becomes a failure in its own words, tried again only if it may heal by itself."""
     try:
         with journal.step(house.lake, context.run.run_id, name) as record:
             yield record
-    except StocklakeError as error:
+    except Exception as error:
+        if isinstance(error, _MAY_HEAL) and context.retry_number < RETRIES:
+            wait_s = RETRY_AFTER_S * 2**context.retry_number
+            raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=wait_s) from error
+        kind = type(error).__name__
+        on_purpose = isinstance(error, StocklakeError)
         raise dg.Failure(
-            description=str(error),
-            metadata={"exit_code": error.exit_code, "kind": type(error).__name__},
-            allow_retries=error.exit_code == 1,
+            description=str(error) if on_purpose else f"{kind}: {error}",
+            metadata={"exit_code": error.exit_code if on_purpose else 1, "kind": kind},
+            allow_retries=False,
         ) from error
 
 

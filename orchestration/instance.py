@@ -6,6 +6,7 @@ from pathlib import Path
 import dagster as dg
 
 from lake.company import PROJECT_ROOT, Company
+from orchestration.house import WRITER_POOL
 
 _DAGSTER_YAML = """\
 telemetry:
@@ -17,7 +18,9 @@ concurrency:
     default_limit: 1
     granularity: run
 run_monitoring:
-  enabled: false
+  # A run whose process was killed would hold the lake's pool for ever.
+  enabled: true
+  max_runtime_seconds: 21600
 retention:
   schedule:
     purge_after_days: 30
@@ -54,7 +57,10 @@ def open_instance(company: Company) -> dg.DagsterInstance:
     """Return the company's Dagster instance: what the UI shows, the command line writes to."""
     write_settings(company)
     os.environ.update(environment(company))
-    return dg.DagsterInstance.get()
+    instance = dg.DagsterInstance.get()
+    # Dagster notes a pool's default limit when it first sees the pool queued, and lets that first batch pass at once.
+    instance.event_log_storage.initialize_concurrency_limit_to_default(WRITER_POOL)
+    return instance
 
 
 def workspace() -> Path:

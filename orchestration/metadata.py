@@ -35,7 +35,11 @@ def table_metadata(lake: Lake, table: str) -> dict[str, object]:
         except duckdb.CatalogException:
             return {}
     schema = dg.TableSchema(columns=[dg.TableColumn(name, kind) for name, kind, *_ in columns])
-    return {"dagster/row_count": rows[0] if rows else 0, "dagster/column_schema": schema}
+    return {
+        "dagster/row_count": rows[0] if rows else 0,
+        "dagster/column_schema": schema,
+        "dagster/table_name": f"lake.{table}",
+    }
 
 
 def picture(png: bytes) -> dg.MarkdownMetadataValue:

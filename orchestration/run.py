@@ -8,8 +8,9 @@ import warnings
 from typing import TYPE_CHECKING
 
 from lake.company import Company
-from lake.errors import CompanyError, InputError
+from lake.errors import CompanyError, InputError, StocklakeError
 from lake.ingest import IngestReport
+from orchestration.alerts import send
 from orchestration.display import progress_display
 from orchestration.instance import environment, open_instance
 
@@ -25,7 +26,11 @@ def run_company(company: Company, *, last_good: bool = False) -> int:
     os.environ.update(environment(company))
     write_exports(company)
     with progress_display():
-        prepare(company)
+        try:
+            prepare(company)
+        except StocklakeError as error:
+            send(company, "the run could not start", str(error))
+            raise
         return _run_job(company, last_good=last_good)
 
 
@@ -86,14 +91,18 @@ def prepare(company: Company) -> None:
 
 
 def _run_job(company: Company, *, last_good: bool) -> int:
-    from orchestration.build import DAILY, build_definitions
+    from orchestration.build import build_definitions
+    from orchestration.house import DAILY
+    from orchestration.orphans import fail_dead_runs, process_tag
 
     _quiet()
     definitions = build_definitions(company, last_good=last_good)
     with open_instance(company) as instance:
+        fail_dead_runs(instance)
         result = definitions.resolve_job_def(DAILY).execute_in_process(
             instance=instance,
             raise_on_error=False,
+            tags=process_tag(),
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
     return 0 if result.success else _exit_code(company, result)
@@ -107,6 +116,7 @@ def _exit_code(company: Company, result: "dg.ExecuteInProcessResult") -> int:
     for step in journal.run_steps(Lake.of(company), result.run_id):  # another run may be newer
         if step.message:
             print(f"stocklake: {step.stage}: {step.message}", file=sys.stderr)
+            send(company, f"run {result.run_id} failed in {step.stage}", step.message)
             return int(step.counts.get("exit_code", 1))
     for event in result.all_events:
         if event.is_step_failure and event.step_failure_data.error:

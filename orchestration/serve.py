@@ -11,15 +11,37 @@ import sys
 import time
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from lake.company import PROJECT_ROOT, Company
-from orchestration.instance import environment, workspace, write_settings
+from lake.errors import InputError
+from orchestration.instance import environment, open_instance, workspace
+from orchestration.orphans import fail_dead_runs
 
 _GRACE_S = 15
 
 
 def serve(company: Company, port: int) -> int:
-    """Serve the UI on 127.0.0.1:`port` until Ctrl-C or TERM; return the exit code of a child that died, else 0."""
-    write_settings(company)
+    """Serve the UI on 127.0.0.1:`port` until Ctrl-C or TERM; return the exit code of a child that died, else 0.
+
+    Raises `InputError` when this company's UI is being served already: two daemons would start every run twice.
+    """
+    lock = FileLock(company.dagster / "ui.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise InputError(
+            f"A UI of company {company.name!r} is running already (lock: {lock.lock_file}): use that one, or stop it."
+        ) from error
+    try:
+        return _serve(company, port)
+    finally:
+        lock.release()
+
+
+def _serve(company: Company, port: int) -> int:
+    with open_instance(company) as instance:
+        fail_dead_runs(instance, unserved=True)
     variables = os.environ | environment(company)
     dagster = Path(sys.executable).parent
     common = ["--workspace", str(workspace())]

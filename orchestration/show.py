@@ -13,7 +13,7 @@ from lake.ingest import IngestReport
 from lake.quarantine import QuarantinedRow
 from orchestration import journal
 
-_WIDTH = 118
+_WIDTH = 160
 
 
 def table(rows: Sequence[dict[str, Any]], *, empty: str = "", title: str | None = None) -> list[str]:
@@ -25,11 +25,11 @@ def table(rows: Sequence[dict[str, Any]], *, empty: str = "", title: str | None 
     )
     for name, value in rows[0].items():
         drawn.add_column(
-            name.replace("_", " "), justify="right" if _is_number(value) else "left", overflow="fold"
+            name.replace("_", " "), justify="right" if _is_number(value) else "left", no_wrap=True
         )
     for row in rows:
         drawn.add_row(*(_text(name, value) for name, value in row.items()))
-    return _lines(drawn)
+    return ["", *_lines(drawn)] if title else _lines(drawn)
 
 
 def status_lines(company: Company, lake: Lake, state: dict[str, Any]) -> list[str]:
@@ -50,6 +50,9 @@ def status_lines(company: Company, lake: Lake, state: dict[str, Any]) -> list[st
         "",
     ]
     lines += table(_query(lake, "meta", "quarantine", _QUARANTINE), title="In quarantine, by rule")
+    lines += table(
+        _query(lake, "core", "business_rule_count", _BUSINESS_RULES), title="Sales lines, by business rule"
+    )
     lines += table(_query(lake, "forecasts", "accuracy", _ACCURACY), title="Forecast accuracy, 3 origins")
     lines += table(_query(lake, "orders", "proposal", _ORDERS), title="Open proposals by supplier")
     lines += _assumptions(company, lake)
@@ -70,6 +73,20 @@ def _NEXT(company: Company) -> list[str]:  # noqa: N802
 def ingest_lines(report: IngestReport) -> list[str]:
     """Return what an ingest did, in figures; what a person has to act on goes to standard error."""
     return [f"{name.replace('_', ' '):<16}{value:>12,}" for name, value in report.totals.items()]
+
+
+def order_table(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Return proposals as a planner lists them: what, from whom, for where, by when, at what cost."""
+    shown = ("order_id", "supplier_id", "location_id", "need_date", "line_count", "units")
+    money = ("goods_cost", "freight_cost", "total_cost", "currency")
+    some_are_superseded = any(row["superseded_by"] for row in rows)
+    drawn = [
+        {name.removesuffix("_id"): row[name] for name in (*shown, *money)}
+        | {"basis": "ASSUMED" if row["is_assumed"] else "data"}
+        | ({"status": row["status"], "superseded_by": row["superseded_by"]} if some_are_superseded else {})
+        for row in rows
+    ]
+    return table(drawn, empty="No proposal is open.")
 
 
 def quarantine_lines(rows: Iterable[QuarantinedRow]) -> list[str]:
@@ -102,6 +119,9 @@ _QUARANTINE = """
 SELECT dataset, rule, count(*) AS rows
 FROM (SELECT dataset, unnest(list_distinct(rules)) AS rule FROM lake.meta.quarantine)
 GROUP BY ALL ORDER BY rows DESC, dataset, rule LIMIT 12"""
+_BUSINESS_RULES = """
+SELECT business_rule, line_count AS lines, units, revenue FROM lake.core.business_rule_count
+ORDER BY line_count DESC, business_rule"""
 _ACCURACY = """
 SELECT segment, model, sum(pinball_loss * rows) / sum(rows) AS pinball_loss, sum(mae * rows) / sum(rows) AS mae,
     sum(coverage_80 * rows) / sum(rows) AS coverage_80
@@ -174,9 +194,11 @@ def _is_number(value: object) -> bool:
 def _text(name: str, value: object) -> str:
     if value is None:
         return ""
+    if name == "is_assumed":
+        return "ASSUMED" if value else ""
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    if name.endswith(("cost", "value", "price")):
+    if name.endswith(("cost", "value", "price", "revenue")):
         return f"{value:,.2f}"
     if isinstance(value, float):
         return f"{value:,.3f}"
@@ -186,4 +208,4 @@ def _text(name: str, value: object) -> str:
 def _lines(drawn: Table) -> list[str]:
     text = StringIO()
     Console(file=text, width=_WIDTH, no_color=True, highlight=False).print(drawn)
-    return text.getvalue().rstrip("\n").split("\n")
+    return [line.rstrip() for line in text.getvalue().rstrip("\n").split("\n")]

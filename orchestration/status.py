@@ -55,12 +55,13 @@ def _forecast(lake: Lake) -> dict[str, Any]:
 def _orders(lake: Lake) -> dict[str, Any]:
     with lake.read() as connection:
         if not table_exists(connection, "orders", "proposal"):
-            return {"orders_proposed": 0, "order_value": 0.0}
+            return {"orders_proposed": 0, "orders_assumed": 0, "order_value": 0.0}
         row = connection.execute(
-            "SELECT count(*), coalesce(sum(total_cost), 0) FROM lake.orders.proposal WHERE status = 'open'"
+            "SELECT count(*), count(*) FILTER (is_assumed), coalesce(sum(total_cost), 0)"
+            " FROM lake.orders.proposal WHERE status = 'open'"
         ).fetchone()
-    count, value = row or (0, 0)
-    return {"orders_proposed": count, "order_value": round(float(value), 2)}
+    count, assumed, value = row or (0, 0, 0)
+    return {"orders_proposed": count, "orders_assumed": assumed, "order_value": round(float(value), 2)}
 
 
 def _last_run(lake: Lake) -> dict[str, Any]:

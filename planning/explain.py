@@ -60,8 +60,11 @@ class Explanation:
         return order_lines(self.to_dict())
 
 
-def explain(lake: Lake, order_id: str) -> Explanation:
-    """Return why the order is proposed; raises `InputError` that names near matches when there is no such order."""
+def explain(lake: Lake, order_id: str, item_id: str | None = None) -> Explanation:
+    """Return why the order is proposed, with all its lines or that of one item.
+
+    Raises `InputError` that names near matches when there is no such order, or no such item in it.
+    """
     with lake.read() as connection:
         order = _order(connection, order_id)
         lines = _rows(
@@ -69,6 +72,8 @@ def explain(lake: Lake, order_id: str) -> Explanation:
             "SELECT * FROM lake.orders.proposal_line WHERE order_id = ? ORDER BY line_number",
             [order_id],
         )
+        if item_id is not None:
+            lines = _only(lines, item_id, order_id)
         items = [line["item_id"] for line in lines]
         plan = {row["item_id"]: row for row in _plan_rows(connection, order, items)}
         series = _forecast_series(connection, order, items)
@@ -94,6 +99,17 @@ def explain(lake: Lake, order_id: str) -> Explanation:
             for line, item in zip(lines, items, strict=True)
         ),
     )
+
+
+def _only(lines: list[Row], item_id: str, order_id: str) -> list[Row]:
+    found = [line for line in lines if line["item_id"] == item_id]
+    if found:
+        return found
+    near = difflib.get_close_matches(item_id, [line["item_id"] for line in lines])
+    hint = (
+        f"did you mean {' or '.join(near)}?" if near else f"`stocklake orders explain {order_id}` names them."
+    )
+    raise InputError(f"Order {order_id} has no line for item {item_id!r}: {hint}")
 
 
 def _line(line: Row, plan: Row, models: Row, stock: Row, option: Row, facts: list[Fact]) -> LineExplanation:

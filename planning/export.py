@@ -171,7 +171,8 @@ def _cell(sheet: Any, row: int, column: int, value: Any, style: Any) -> None:
     if value is None:
         return
     if isinstance(value, bool):
-        sheet.write_string(row, column, "yes" if value else "no")
+        if value:  # is_assumed, the one column of yes and no
+            sheet.write_string(row, column, "ASSUMED")
     elif isinstance(value, date):
         sheet.write_datetime(row, column, datetime.combine(value, time()), style)
     elif isinstance(value, (int, float, Decimal)):

@@ -40,16 +40,17 @@ class _Source:
     newest_first: str
     rule: str
     """What stands in for the fact where there is none."""
-    file: str = "fact._file"
-    line: str = "fact._line"
+    newest_of: str = "asked.item_id"
+    """Of what the newest fact is wanted: of the item, or of each location that holds it."""
 
     @property
     def query(self) -> str:
         return (
             f"SELECT asked.item_id, {self.statement} AS statement, CAST({self.dated} AS VARCHAR) AS dated,"
-            f" {self.file} AS file, {self.line} AS line"
+            f" fact._file AS file, fact._line AS line"
             f" FROM asked JOIN {ALIAS}.{self.table} AS fact ON {self.joined}"
-            f" QUALIFY row_number() OVER (PARTITION BY asked.item_id ORDER BY {self.newest_first}) = 1"
+            f" QUALIFY row_number() OVER (PARTITION BY {self.newest_of} ORDER BY {self.newest_first}) = 1"
+            " ORDER BY statement"
         )
 
 
@@ -69,14 +70,13 @@ _SOURCES = (
     ),
     _Source(
         "inventory snapshot",
-        "marts.inventory_position",
-        "fact.item_id = asked.item_id AND fact.location_id = asked.location_id AND fact.newest_file IS NOT NULL",
-        "fact.as_of",
-        "format('{} units on hand', fact.on_hand_units)",
-        "fact.as_of DESC",
+        "core.fct_inventory",
+        f"fact.item_id = asked.item_id AND {_IN_ECHELON} AND fact.snapshot_date <= asked.as_of AND NOT fact.is_assumed",
+        "fact.snapshot_date",
+        "format('at {}: {} units on hand', fact.location_id, fact.on_hand_units)",
+        "fact.snapshot_date DESC",
         "stock on hand follows the company's assumption",
-        file="fact.newest_file",
-        line="fact.newest_line",
+        newest_of="asked.item_id, fact.location_id",
     ),
     _Source(
         "newest purchase order line",
@@ -126,7 +126,7 @@ _SOURCES = (
 def newest_facts(
     connection: duckdb.DuckDBPyConnection, asked: pl.DataFrame, echelon: pl.DataFrame
 ) -> dict[str, list[Fact]]:
-    """Return item_id -> its facts, one of each kind, as the connection's snapshot knows them.
+    """Return item_id -> its facts, at least one of each kind, as the connection's snapshot knows them.
 
     `asked`: item_id, supplier_id, location_id, freight_mode, as_of, one row per item; `echelon`: location_id of all
     locations that the order's location replenishes. A table or column that the lake lacks reads as no fact.
@@ -137,14 +137,18 @@ def newest_facts(
     for source in _SOURCES:
         found = _rows_by_item(connection, source)
         for item, of_item in facts.items():
-            row = found.get(item)
-            of_item.append(Fact(source.kind, *row) if row else Fact(source.kind, f"assumed: {source.rule}"))
+            rows = found.get(item)
+            assumed = Fact(source.kind, f"assumed: {source.rule}")
+            of_item.extend([Fact(source.kind, *row) for row in rows] if rows else [assumed])
     return facts
 
 
-def _rows_by_item(connection: duckdb.DuckDBPyConnection, source: _Source) -> dict[str, tuple[Any, ...]]:
+def _rows_by_item(connection: duckdb.DuckDBPyConnection, source: _Source) -> dict[str, list[tuple[Any, ...]]]:
     try:
         rows = connection.execute(source.query).fetchall()
     except (duckdb.CatalogException, duckdb.BinderException):
         return {}
-    return {item: tuple(rest) for item, *rest in rows}
+    found: dict[str, list[tuple[Any, ...]]] = {}
+    for item, *rest in rows:
+        found.setdefault(item, []).append(tuple(rest))
+    return found

@@ -10,10 +10,17 @@ from models.replenishment.reasons import number
 
 Row = dict[str, Any]
 
+LONGEST_TEXT_LINES = 20
+"""Lines of an order that are told in words: nobody reads a thousand."""
+
 
 def order_lines(explanation: Row) -> list[str]:
     """Return the explanation as text, without line ends."""
-    return [*_head(explanation["order"], explanation["release"]), *_items(explanation)]
+    return [
+        *_head(explanation["order"], explanation["release"]),
+        *_items(explanation),
+        *_the_rest(explanation),
+    ]
 
 
 def _head(order: Row, release: Row) -> Iterator[str]:
@@ -29,12 +36,12 @@ def _head(order: Row, release: Row) -> Iterator[str]:
     if order["status"] != "open":
         yield f"  {order['status']} by {order['superseded_by']}: it stands no more"
     if order["is_assumed"]:
-        yield "  assumed: stock or supplier terms follow rules in company.yaml, not data"
+        yield "  ASSUMED: stock or supplier terms follow rules in company.yaml, not data"
 
 
 def _items(explanation: Row) -> Iterator[str]:
     currency = explanation["order"]["currency"]
-    for line in explanation["lines"]:
+    for line in _dearest(explanation["lines"]):
         yield ""
         yield f"{line['order']['line_number']}. Item {line['order']['item_id']}"
         yield f"   why        {line['order']['reason']}"
@@ -45,6 +52,21 @@ def _items(explanation: Row) -> Iterator[str]:
         yield f"   cost       {_cost(line, currency)}"
         yield f"   legacy     {_legacy(line['legacy'])}"
         yield from _titled("facts", map(_fact, line["facts"]))
+
+
+def _dearest(lines: list[Row]) -> list[Row]:
+    """Return the lines worth reading first: all of a short order, the dearest of a long one, in their order."""
+    if len(lines) <= LONGEST_TEXT_LINES:
+        return lines
+    dearest = sorted(lines, key=lambda line: (-line["cost"]["goods_cost"], line["order"]["line_number"]))
+    return sorted(dearest[:LONGEST_TEXT_LINES], key=lambda line: line["order"]["line_number"])
+
+
+def _the_rest(explanation: Row) -> Iterator[str]:
+    left_out = len(explanation["lines"]) - LONGEST_TEXT_LINES
+    if left_out > 0:
+        yield ""
+        yield f"These are the {LONGEST_TEXT_LINES} dearest lines. For one of the other {left_out:,}: --item CODE; for all: --json"
 
 
 def _titled(title: str, texts: Iterable[str]) -> Iterator[str]:

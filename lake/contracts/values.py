@@ -10,9 +10,9 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-import duckdb
 import polars as pl
 
+from lake.connection import memory_connection
 from lake.contracts.document import Node
 from lake.contracts.standard import suggest
 
@@ -185,7 +185,7 @@ def sql_name(node: Node) -> str:
 
 @cache
 def _reserved_words() -> frozenset[str]:
-    with duckdb.connect(":memory:") as connection:
+    with memory_connection() as connection:
         rows = connection.execute(
             "select keyword_name from duckdb_keywords() where keyword_category = 'reserved'"
         ).fetchall()

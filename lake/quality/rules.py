@@ -57,6 +57,13 @@ def rows_where(table: str, predicate: str, check: str, finding: str, *, columns:
     return Rule(table, check, "no_rows", failing, finding, columns=tuple(columns))
 
 
+def known_by(table: str, days: int) -> Rule:
+    """No row became known later than `days` after as_of."""
+    predicate = f"known_at > (SELECT max(as_of) FROM lake.marts.as_of) + INTERVAL {days} DAY"
+    check, finding = f"is known by {days} days after as_of", f"known more than {days} days after as_of"
+    return rows_where(table, predicate, check, finding, columns=("known_at",))
+
+
 def not_null(table: str, column: str) -> Rule:
     """The column is filled in every row."""
     failing = f"SELECT * FROM {{table}} WHERE {identifier(column)} IS NULL"

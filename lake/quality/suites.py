@@ -16,8 +16,8 @@ from lake.quality import rules
 from lake.quality.rules import Rule, literal
 
 _WORDS = {
-    "grain", "nullable", "rows", "not_null", "at_least", "between", "in_set", "references", "fresh_days", "never",
-    "no_findings", "warn",
+    "grain", "nullable", "rows", "not_null", "at_least", "between", "in_set", "references", "known_days", "fresh_days",
+    "never", "no_findings", "warn",
 }  # fmt: skip
 
 
@@ -137,6 +137,8 @@ def _block(table: str, block: dict[str, Any]) -> Iterator[Rule]:
         yield rules.references(table, column, to, where)
     for column, days in block.get("fresh_days", {}).items():
         yield rules.fresh(table, column, days)
+    if "known_days" in block:
+        yield rules.known_by(table, block["known_days"])
     for never in block.get("never", []):
         yield rules.rows_where(table, never["where"], never["check"], never["finding"])
     for question in block.get("no_findings", []):

@@ -77,9 +77,6 @@ def _service_levels(planner_settings: pl.DataFrame | None) -> pl.DataFrame:
     """item_id, planner_level: what planners set per item, between 0.5 and 1."""
     if planner_settings is None or not planner_settings.height:
         return pl.DataFrame(schema={"item_id": pl.String, "planner_level": pl.Float64})
-    if "_known_at" in planner_settings.columns:  # staging keeps every version: the newest speaks
-        newest_last = planner_settings.sort("_known_at", "_file", "_line", nulls_last=False)
-        planner_settings = newest_last.unique("item_id", keep="last", maintain_order=True)
     levels = planner_settings.select(
         "item_id", pl.col("cycle_service_level").cast(pl.Float64).alias("planner_level")
     ).drop_nulls()

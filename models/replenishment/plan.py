@@ -108,7 +108,7 @@ def plan(  # noqa: PLR0913 - ten frames are what a plan depends on, each by name
     supplier, no stock record, discontinued) has order quantity 0 and says why. `on_order_units` counts what is on
     order and in transit. Days of cover are of the inventory position; null where no demand is expected.
     Frames are those of the lake: forecasts.demand_forecast, forecasts.calibration, core.dim_location,
-    marts.inventory_position, marts.supply_option, core.dim_item, staging.stg_planner_setting; `series_segment` has
+    marts.inventory_position, marts.supply_option, core.dim_item, core.dim_planner_setting; `series_segment` has
     item_id, location_id, segment. Raises `InputError` naming the first row that is null, negative or doubled.
     """
     forecast = check_forecast(demand_forecast, as_of)

@@ -65,7 +65,7 @@ def _draw(row: dict[str, Any], days: Any, mean: Any, low: Any, high: Any) -> byt
         )
     if row["reorder_point_units"] is not None:
         axes.axhline(row["reorder_point_units"], linestyle=":", color="tab:red", label="reorder point")
-        axes.axhline(row["safety_stock_units"], linestyle=":", color="tab:orange", label="safety stock")
+        axes.axhline(row["safety_stock_units"], linestyle=":", color="tab:green", label="safety stock")
     axes.axhline(0, color="black", linewidth=0.8)
     axes.set_title(f"Item {row['item_id']} at {row['location_id']}, as of {row['as_of']}", parse_math=False)
     axes.set_ylabel("units")

@@ -5,6 +5,7 @@ Belongs here: words. Not here: numbers that the plan has not already decided.
 
 from typing import Any
 
+ASSUMED = " ASSUMED: stock or supplier terms follow rules in company.yaml, not data."
 LIMIT_WORDS = {
     "maximum_cover_days": "the limit of {maximum_cover_days} days of cover",
     "maximum_order_value": "the limit of {maximum_order_value} on an order's value",
@@ -13,6 +14,10 @@ LIMIT_WORDS = {
 
 def reason(row: dict[str, Any]) -> str:
     """Return why this row orders what it orders. `row` has the columns of the plan and the planner's limits."""
+    return _decision(row) + (ASSUMED if row["is_assumed"] else "")
+
+
+def _decision(row: dict[str, Any]) -> str:
     if row["is_discontinued"]:
         return "No order: the item is discontinued."
     if row["supplier_id"] is None:

@@ -11,7 +11,6 @@ from dagster_dbt import DagsterDbtTranslator, build_dbt_asset_specs
 from lake import transform
 from lake.releases import newest_gate_failed
 from orchestration.house import (
-    NO_BAD_DATA_RETRY,
     WRITER_POOL,
     House,
     HouseResource,
@@ -49,7 +48,6 @@ def dbt_models(house: House) -> dg.AssetsDefinition:
         specs=specs,
         check_specs=list(tests.values()),
         pool=WRITER_POOL,
-        retry_policy=NO_BAD_DATA_RETRY,
     )
     def build(
         context: dg.AssetExecutionContext, house: HouseResource

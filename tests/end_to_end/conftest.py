@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.house import SMALL, House, in_process, make_house
+from tests.conftest import SmallHome
+from tests.end_to_end.house import House, in_process, make_house
 
 
-@pytest.fixture(scope="session")
-def small_home(tmp_path_factory: pytest.TempPathFactory) -> House:
-    """A house that went the whole way once. A test that changes it leaves it as good as it was."""
-    house = make_house(tmp_path_factory.mktemp("small"), exports=SMALL)
-    done = house.cli("run")
-    assert done.returncode == 0, done.stderr
-    return house
+@pytest.fixture(scope="module")
+def own_home(small_home: SmallHome, tmp_path_factory: pytest.TempPathFactory) -> House:
+    """A house that went the whole way once, for tests that change it."""
+    with pytest.MonkeyPatch.context() as patch:
+        copy = small_home.copy_to(tmp_path_factory.mktemp("own"), patch)
+    return House(copy.companies, copy.root)
 
 
 @pytest.fixture

@@ -17,8 +17,6 @@ from lake.connection import Lake
 from orchestration.cli import main
 from tests.companies.deliveries import COMPANY, generate
 
-SMALL = {"items": 14, "stores": 3, "centres": 1, "suppliers": 3, "days": 150, "sales_lines": 6_000, "dirt": 3}
-
 
 @dataclass(frozen=True)
 class House:

@@ -82,24 +82,24 @@ def test_dbt_launched_alone_waits_for_the_files_and_no_longer(delivered) -> None
     assert json.loads(again.stdout)["problems"] == []
 
 
-def test_a_run_with_a_bad_file_stops_before_staging(small_home: House) -> None:
-    before = small_home.ask("SELECT count(*) FROM lake.orders.proposal")
-    bad = small_home.company.inbox / "erp" / "price_new.csv"
-    contract = small_home.companies / "example" / "contracts" / "price.odcs.yaml"
+def test_a_run_with_a_bad_file_stops_before_staging(own_home: House) -> None:
+    before = own_home.ask("SELECT count(*) FROM lake.orders.proposal")
+    bad = own_home.company.inbox / "erp" / "price_new.csv"
+    contract = own_home.companies / "example" / "contracts" / "price.odcs.yaml"
     written = contract.read_text(encoding="utf-8")
     contract.write_text(written.replace("erp/price.csv", "erp/price*.csv"), encoding="utf-8")
     bad.write_bytes(b"")
     try:
-        done = small_home.cli("run")
+        done = own_home.cli("run")
         assert_one_sentence(done, 2, "raw: price_new.csv is empty")
         stages = "SELECT stage FROM lake.meta.run_step WHERE run_id = (SELECT run_id FROM lake.meta.run_step ORDER BY started_at DESC LIMIT 1)"
-        assert small_home.ask(stages) == [("raw",)]
-        assert small_home.json("status")["files_refused"] == 1
-        assert small_home.ask("SELECT count(*) FROM lake.orders.proposal") == before
+        assert own_home.ask(stages) == [("raw",)]
+        assert own_home.json("status")["files_refused"] == 1
+        assert own_home.ask("SELECT count(*) FROM lake.orders.proposal") == before
     finally:
         bad.unlink()
         contract.write_text(written, encoding="utf-8")
-    again = small_home.cli("ingest")
+    again = own_home.cli("ingest")
     assert again.returncode == 0, again.stderr
 
 

@@ -23,51 +23,51 @@ def downstream(house: House) -> dict[str, list]:
 
 
 @pytest.fixture(scope="module")
-def stopped(small_home: House):
+def stopped(own_home: House):
     """Negative prices in a mart, and a run on it. Afterwards marts are built anew and pass."""
-    before = downstream(small_home)
-    good = small_home.ask("SELECT * FROM lake.marts.supply_option ORDER BY ALL")
-    with Lake.of(small_home.company).write() as connection:
+    before = downstream(own_home)
+    good = own_home.ask("SELECT * FROM lake.marts.supply_option ORDER BY ALL")
+    with Lake.of(own_home.company).write() as connection:
         rows = connection.execute(BAD_PRICES).fetchone()[0]
-    done = small_home.cli("run")
+    done = own_home.cli("run")
     yield before, rows, done
-    again = small_home.cli("run")
+    again = own_home.cli("run")
     assert again.returncode == 0, again.stderr
-    assert small_home.ask("SELECT * FROM lake.marts.supply_option ORDER BY ALL") == good
-    state = small_home.json("status")
+    assert own_home.ask("SELECT * FROM lake.marts.supply_option ORDER BY ALL") == good
+    state = own_home.json("status")
     assert state["gates_failed"] == 0
     assert state["last_run"]["orders_proposed"] == 0
     assert (
-        sorted(small_home.ask("SELECT * FROM lake.orders.proposal_line"), key=repr)
+        sorted(own_home.ask("SELECT * FROM lake.orders.proposal_line"), key=repr)
         == before["orders.proposal_line"]
     )
 
 
-def test_the_run_stops_at_the_gate_and_says_why(small_home: House, stopped) -> None:
+def test_the_run_stops_at_the_gate_and_says_why(own_home: House, stopped) -> None:
     before, rows, done = stopped
     assert_one_sentence(done, 3, "marts.supply_option", "unit_price", f"{rows} row")
-    assert downstream(small_home) == before
-    state = small_home.json("status")
+    assert downstream(own_home) == before
+    state = own_home.json("status")
     assert state["gates_failed"] >= 1
     assert not state["last_run"]["succeeded"] or state["last_run"]["gates_failed"] >= 1
 
 
-def test_the_plan_launched_alone_fails_the_same_way(small_home: House, stopped) -> None:
+def test_the_plan_launched_alone_fails_the_same_way(own_home: House, stopped) -> None:
     before, _, _ = stopped
-    said = launch(small_home, "plan/replenishment")
+    said = launch(own_home, "plan/replenishment")
     assert not said["success"]
     assert said["exit_codes"] == [3]
     assert "marts.supply_option" in said["descriptions"][0]
     assert "--last-good" in said["descriptions"][0]
-    assert downstream(small_home) == before
+    assert downstream(own_home) == before
 
 
-def test_last_good_passes_the_gate_and_plans_from_the_release_before(small_home: House, stopped) -> None:
+def test_last_good_passes_the_gate_and_plans_from_the_release_before(own_home: House, stopped) -> None:
     before, _, _ = stopped
-    said = launch(small_home, "--last-good", "gate/release", "plan/replenishment")
+    said = launch(own_home, "--last-good", "gate/release", "plan/replenishment")
     assert said == {"success": True, "descriptions": [], "exit_codes": []}
-    assert len(small_home.json("releases", "list")) == 1
-    assert downstream(small_home) == before
+    assert len(own_home.json("releases", "list")) == 1
+    assert downstream(own_home) == before
 
 
 def launch(house: House, *arguments: str) -> dict:

@@ -122,16 +122,16 @@ def test_late_corrections_leave_the_right_version_newest(loaded: House) -> None:
     assert {row[2:] for row in newest} == set(true.select("order_id", "order_line").iter_rows())
 
 
-def test_the_missing_day_is_a_warning_that_names_it_and_the_release_is_made(small_home: House) -> None:
-    missing = small_home.truth("bad_files").filter(pl.col("kind") == "missing_day")
+def test_the_missing_day_is_a_warning_that_names_it_and_the_release_is_made(own_home: House) -> None:
+    missing = own_home.truth("bad_files").filter(pl.col("kind") == "missing_day")
     day = missing.filter(pl.col("location").is_null())["day"][0]
-    found = small_home.ask(
+    found = own_home.ask(
         "SELECT DISTINCT severity, outcome, observed FROM lake.meta.gate_result"
         " WHERE table_name = 'raw.inventory_snapshot' AND outcome <> 'passed' AND observed LIKE '%is missing%'"
     )
     assert [(row[0], row[1]) for row in found] == [("warn", "warned")]
     assert found[0][2] == f"{day} is missing"
-    state = small_home.json("status")
+    state = own_home.json("status")
     assert state["gates_failed"] == 0
     assert state["release"]
-    assert day in small_home.cli("status").stdout
+    assert day in own_home.cli("status").stdout

@@ -11,6 +11,7 @@ from lake.connection import Lake
 from lake.errors import InputError
 from lake.releases import Release, create_tables
 from planning.explain import Explanation, explain
+from planning.narrate import order_lines
 from planning.proposals import list_proposals, propose
 from tests.models.replenishment.cases import AS_OF
 from tests.planning.conftest import DEMAND, small_plan
@@ -29,6 +30,11 @@ CREATE TABLE lake.marts.inventory_position AS SELECT * FROM (VALUES
     ('A', 'DC', DATE '2026-06-30', 50, 15, 5, 'D1', 'stock_06-30.csv', 44, false),
     ('B', 'DC', DATE '2026-06-30', 10, 0, 0, NULL, NULL, NULL, true)
   ) AS t(item_id, location_id, as_of, on_hand_units, in_transit_units, on_order_units, newest_delivery_id, newest_file, newest_line, is_assumed);
+CREATE TABLE lake.core.fct_inventory AS SELECT * FROM (VALUES
+    ('A', 'DC', DATE '2026-06-29', 31, false, 'stock_06-29.csv', 40), ('A', 'DC', DATE '2026-06-30', 30, false, 'stock_06-30.csv', 44),
+    ('A', 'ST', DATE '2026-06-30', 20, false, 'stock_06-30.csv', 45), ('A', 'XX', DATE '2026-06-30', 7, false, 'stock_06-30.csv', 46),
+    ('B', 'DC', DATE '2026-06-30', 10, true, NULL, NULL)
+  ) AS t(item_id, location_id, snapshot_date, on_hand_units, is_assumed, _file, _line);
 CREATE TABLE lake.marts.supply_option AS SELECT * FROM (VALUES
     ('A', 'DC', 'S1', 7, 8.5, 1.5, 48, 24, 10.0, 0.5, 'road', true), ('B', 'DC', 'S2', 7, 7.0, NULL, 1, 1, 3.335, 0.5, NULL, true)
   ) AS t(item_id, location_id, supplier_id, lead_time_days, lead_time_mean_days, lead_time_std_days, minimum_order_units,
@@ -101,15 +107,15 @@ def test_numbers_are_those_of_the_plan(of_s1: Explanation) -> None:
 
 
 def test_facts_name_the_file_and_line_that_the_release_knew(of_s1: Explanation) -> None:
-    found = {fact.kind: (fact.file, fact.line) for fact in of_s1.items[0].facts}
-    assert found == {
-        "newest sales line": ("sales_06-30.csv", 5),
-        "inventory snapshot": ("stock_06-30.csv", 44),
-        "newest purchase order line": ("po.csv", 3),
-        "supplier terms": ("terms.csv", 9),
-        "freight rate": ("rates.csv", 2),
-        "selling price": (None, None),
-    }
+    assert [(fact.kind, fact.file, fact.line) for fact in of_s1.items[0].facts] == [
+        ("newest sales line", "sales_06-30.csv", 5),
+        ("inventory snapshot", "stock_06-30.csv", 44),  # of each location whose stock the order counts
+        ("inventory snapshot", "stock_06-30.csv", 45),
+        ("newest purchase order line", "po.csv", 3),
+        ("supplier terms", "terms.csv", 9),
+        ("freight rate", "rates.csv", 2),
+        ("selling price", None, None),
+    ]
 
 
 def test_what_the_company_does_not_export_is_said_to_be_assumed(planned: Lake) -> None:
@@ -152,3 +158,22 @@ def test_an_unknown_order_names_near_matches(planned: Lake, wrong: str, hint: st
 def test_no_order_at_all(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="No order has been proposed yet"):
         explain(Lake(tmp_path / "c.sqlite", tmp_path / "data", tmp_path / "lock"), "PO-1")
+
+
+def test_one_item_of_an_order_and_the_dearest_lines_of_a_long_one(planned: Lake, of_s1: Explanation) -> None:
+    order_id, item = of_s1.order["order_id"], of_s1.items[-1].order["item_id"]
+    alone = explain(planned, order_id, item)
+    assert alone.to_dict()["lines"] == of_s1.to_dict()["lines"][-1:]
+    with pytest.raises(InputError, match=f"{order_id} has no line for item 'nonsense'"):
+        explain(planned, order_id, "nonsense")
+    [line] = alone.to_dict()["lines"]
+    many = [
+        line
+        | {"order": line["order"] | {"line_number": n, "item_id": f"I{n}"}}
+        | {"cost": line["cost"] | {"goods_cost": float(n)}}
+        for n in range(1, 31)
+    ]
+    text = order_lines(of_s1.to_dict() | {"lines": many})
+    told = [row.split()[-1] for row in text if " Item I" in row]
+    assert told == [f"I{n}" for n in range(11, 31)]
+    assert "20 dearest lines. For one of the other 10: --item CODE" in text[-1]

@@ -3,13 +3,7 @@
 with
 
 series as (
-    select
-        item_id,
-        location_id,
-        min(demand_date) as first_day
-    from {{ ref('fct_demand') }}
-    where sold_units > 0
-    group by item_id, location_id
+    select * from {{ ref('int_active_series') }}
 ),
 
 days as (

@@ -27,6 +27,10 @@ on_hand as (
         newest_counts.item_id,
         locations.purchasing_location_id as location_id,
         sum(greatest(newest_counts.on_hand_units, 0))::bigint as on_hand_units,
+        -- A location that buys gets its goods by purchase order: those count once, below.
+        sum(greatest(newest_counts.in_transit_units, 0)) filter (
+            where newest_counts.location_id <> locations.purchasing_location_id
+        )::bigint as between_locations_units,
         bool_or(newest_counts.is_assumed) as is_assumed,
         arg_max(
             {
@@ -96,7 +100,7 @@ final as (
         positions.location_id,
         span.as_of,
         coalesce(on_hand.on_hand_units, 0) as on_hand_units,
-        coalesce(open_orders.in_transit_units, 0) as in_transit_units,
+        coalesce(open_orders.in_transit_units, 0) + coalesce(on_hand.between_locations_units, 0) as in_transit_units,
         coalesce(open_orders.on_order_units, 0) as on_order_units,
         on_hand.newest.delivery_id as newest_delivery_id,
         on_hand.newest.file as newest_file,

@@ -11,13 +11,7 @@ span as (
 ),
 
 series as (
-    select
-        demand.item_id,
-        demand.location_id,
-        min(demand.demand_date) as first_day
-    from demand
-    where demand.sold_units > 0
-    group by demand.item_id, demand.location_id
+    select * from {{ ref('int_active_series') }}
 ),
 
 days as (

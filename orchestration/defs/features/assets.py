@@ -2,8 +2,7 @@
 
 import dagster as dg
 
-from features.repository import materialize
-from orchestration.house import NO_BAD_DATA_RETRY, HouseResource, stage
+from orchestration.house import HouseResource, stage
 
 
 @dg.asset(
@@ -13,11 +12,12 @@ from orchestration.house import NO_BAD_DATA_RETRY, HouseResource, stage
     deps=[["gate", "release"]],
     kinds={"feast"},
     owners=["team:data_science"],
-    retry_policy=NO_BAD_DATA_RETRY,
     description="The newest value of every feature for every item, location and supplier, as live decisions read it.",
 )
 def online_store(context: dg.AssetExecutionContext, house: HouseResource) -> dg.MaterializeResult:
     """Write the newest features of the release to the online store."""
+    from features.repository import materialize
+
     opened = house.open()
     with stage(context, opened, "features") as record:
         release = house.release()

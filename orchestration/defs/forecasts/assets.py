@@ -1,20 +1,24 @@
-"""Demand quantiles for the next 28 days, with the accuracy that decided which model speaks for which segment."""
+"""Demand quantiles for the next 28 days, with the accuracy that decided which model speaks for which segment.
+
+The models are imported when they work: XGBoost and Matplotlib cost 3 s, which loading definitions must not.
+"""
 
 from collections.abc import Iterator
 from functools import partial
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import polars as pl
 
-from features.repository import historical
 from lake.releases import Release
-from models.forecasting.history import PANEL_COLUMNS
-from models.forecasting.pipeline import ForecastResult, forecast
-from models.forecasting.plots import fan_plot
 from orchestration import frames
-from orchestration.house import NO_BAD_DATA_RETRY, WRITER_POOL, House, HouseResource, stage
+from orchestration.house import WRITER_POOL, House, HouseResource, stage
 from orchestration.metadata import picture, table_metadata
 
+if TYPE_CHECKING:
+    from models.forecasting.pipeline import ForecastResult
+
+SERVICE = "demand_forecast_v1"
 TABLES = ("demand_forecast", "accuracy", "chosen_model", "calibration", "series_segment")
 _DESCRIPTIONS = {
     "demand_forecast": "One row per item x location x day ahead (1 to 28): quantiles .1 .5 .9 and mean of demand, in units.",
@@ -42,7 +46,6 @@ def forecast_assets() -> dg.AssetsDefinition:
             for table in TABLES
         ],
         pool=WRITER_POOL,
-        retry_policy=NO_BAD_DATA_RETRY,
     )
     def forecast_demand(
         context: dg.AssetExecutionContext, house: HouseResource
@@ -67,14 +70,20 @@ def forecast_assets() -> dg.AssetsDefinition:
     return forecast_demand
 
 
-def forecast_release(house: House, release: Release) -> ForecastResult:
-    """Forecast demand from the release and write the result under its id."""
+def forecast_release(house: House, release: Release) -> "ForecastResult":
+    """Forecast demand from the release, write the result under its id, and record the features it was made from."""
+    from features.repository import historical, record_training_set
+    from models.forecasting.history import PANEL_COLUMNS
+    from models.forecasting.pipeline import forecast
+
     read = partial(frames.read, house.lake, release)
-    training: list[pl.DataFrame] = []
+    served: list[pl.DataFrame] = []
+    entity_columns: list[str] = []
 
     def features(entity_rows: pl.DataFrame) -> pl.DataFrame:
-        training.append(entity_rows)
-        return historical(house.company, release, entity_rows, service="demand_forecast_v1")
+        served.append(historical(house.company, release, entity_rows, service=SERVICE))
+        entity_columns[:] = entity_rows.columns
+        return served[-1]
 
     result = forecast(
         read("marts.item_location_day", ", ".join(PANEL_COLUMNS)),
@@ -87,11 +96,15 @@ def forecast_release(house: House, release: Release) -> ForecastResult:
     frames.write_results(
         house.lake, release, {f"forecasts.{table}": getattr(result, table) for table in TABLES}
     )
+    if served:
+        record_training_set(house.company, release, pl.concat(served), entity_columns, SERVICE)
     return result
 
 
 def fan(house: House, release: Release) -> bytes:
     """Draw the forecast of the series with the largest expected demand."""
+    from models.forecasting.plots import fan_plot
+
     demand = frames.read_result(house.lake, release, "forecasts.demand_forecast")
     largest = (
         demand.group_by("item_id", "location_id")

@@ -3,10 +3,8 @@
 import dagster as dg
 
 from orchestration import frames
-from orchestration.house import NO_BAD_DATA_RETRY, WRITER_POOL, HouseResource, stage
+from orchestration.house import WRITER_POOL, HouseResource, stage
 from orchestration.metadata import table_metadata
-from planning.export import export
-from planning.proposals import propose
 
 
 @dg.asset(
@@ -17,11 +15,13 @@ from planning.proposals import propose
     kinds={"python", "excel"},
     owners=["team:supply_planning"],
     pool=WRITER_POOL,
-    retry_policy=NO_BAD_DATA_RETRY,
     description="Proposed purchase orders by supplier and location. The same need is proposed once; a new plan supersedes.",
 )
 def proposal(context: dg.AssetExecutionContext, house: HouseResource) -> dg.MaterializeResult:
     """Turn the plan into proposals, and write the open ones as JSON and xlsx."""
+    from planning.export import export
+    from planning.proposals import propose
+
     opened = house.open()
     with stage(context, opened, "orders") as record:
         release = house.release()

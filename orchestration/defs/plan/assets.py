@@ -1,4 +1,7 @@
-"""What to order, when, and why: one row per item and purchasing location."""
+"""What to order, when, and why: one row per item and purchasing location.
+
+The planner is imported when it works: SciPy costs 2 s, which loading definitions must not.
+"""
 
 from functools import partial
 
@@ -6,10 +9,8 @@ import dagster as dg
 import polars as pl
 
 from lake.releases import Release
-from models.replenishment.plan import plan
-from models.replenishment.plots import projected_stock_plot
 from orchestration import frames
-from orchestration.house import NO_BAD_DATA_RETRY, WRITER_POOL, House, HouseResource, stage
+from orchestration.house import WRITER_POOL, House, HouseResource, stage
 from orchestration.metadata import picture, table_metadata
 
 
@@ -21,7 +22,6 @@ from orchestration.metadata import picture, table_metadata
     kinds={"python"},
     owners=["team:supply_planning"],
     pool=WRITER_POOL,
-    retry_policy=NO_BAD_DATA_RETRY,
     description="One row per item x purchasing location: safety stock, reorder point, order quantity, cover and cost.",
 )
 def replenishment(context: dg.AssetExecutionContext, house: HouseResource) -> dg.MaterializeResult:
@@ -43,6 +43,8 @@ def replenishment(context: dg.AssetExecutionContext, house: HouseResource) -> dg
 
 def plan_release(house: House, release: Release) -> pl.DataFrame:
     """Plan from the release and its forecast, write the plan under its id, and return it."""
+    from models.replenishment.plan import plan
+
     read = partial(frames.read, house.lake, release)
     result = partial(frames.read_result, house.lake, release)
     rows = plan(
@@ -52,7 +54,7 @@ def plan_release(house: House, release: Release) -> pl.DataFrame:
         inventory_position=read("marts.inventory_position"),
         supply_option=read("marts.supply_option"),
         items=read("core.dim_item"),
-        planner_settings=read("staging.stg_planner_setting"),
+        planner_settings=read("core.dim_planner_setting"),
         series_segment=result("forecasts.series_segment"),
         settings=house.company.settings.replenishment,
         as_of=release.as_of,
@@ -63,6 +65,8 @@ def plan_release(house: House, release: Release) -> pl.DataFrame:
 
 def stock_picture(house: House, release: Release, rows: pl.DataFrame) -> bytes | None:
     """Draw the projected stock of the dearest order line; None when nothing is to be ordered."""
+    from models.replenishment.plots import projected_stock_plot
+
     orders = rows.filter(pl.col("order_quantity_units") > 0).sort("total_cost", "item_id", "location_id")
     if orders.is_empty():
         return None

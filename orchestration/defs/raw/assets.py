@@ -8,7 +8,7 @@ from lake.contracts.model import Contract
 from lake.errors import InputError
 from lake.ingest import IngestReport, ingest
 from lake.ledger import COUNTS
-from orchestration.house import NO_BAD_DATA_RETRY, WRITER_POOL, House, HouseResource, stage
+from orchestration.house import WRITER_POOL, House, HouseResource, stage
 from orchestration.metadata import column_schema
 
 CHECK = "every_delivered_file_loads"
@@ -29,7 +29,6 @@ def raw_assets(house: House) -> dg.AssetsDefinition:
         specs=specs,
         check_specs=checks,
         pool=WRITER_POOL,
-        retry_policy=NO_BAD_DATA_RETRY,
         op_tags={"stage": "raw"},
     )
     def ingest_all(

@@ -65,9 +65,9 @@ CREATE TABLE lake.marts.item_location_day AS SELECT item_id, location_id, demand
     0.0 AS zero_share_28, 1 AS days_since_last_sale, 40 AS on_hand_units, false AS is_stockout, 2.5::DECIMAL(18, 4) AS unit_price,
     0.0 AS discount_share, false AS is_promoted FROM lake.core.fct_demand;
 CREATE TABLE lake.marts.item_location_future AS SELECT item_id, 'L0' AS location_id, DATE '2026-03-11' AS day, 2.5 AS unit_price,
-    0.0 AS discount_share, false AS is_promoted FROM lake.core.dim_item;
+    0.0 AS discount_share, false AS is_promoted, TIMESTAMP '2026-03-11' AS known_at FROM lake.core.dim_item;
 CREATE TABLE lake.marts.supplier_lead_time AS SELECT 'S1' AS supplier_id, DATE '2026-03-08' AS day, TIMESTAMP '2026-03-09' AS as_of_ts,
-    6.0 AS lead_time_mean_days, 0.0 AS lead_time_std_days, 1.0 AS on_time_share, 1 AS receipts;
+    TIMESTAMP '2026-03-09' AS known_at, 6.0 AS lead_time_mean_days, 0.0 AS lead_time_std_days, 1.0 AS on_time_share, 1 AS receipts;
 CREATE TABLE lake.marts.inventory_position AS SELECT item_id, 'L0' AS location_id, DATE '2026-03-10' AS as_of, 80 AS on_hand_units,
     0 AS in_transit_units, 15 AS on_order_units, false AS is_assumed FROM lake.core.dim_item;
 CREATE TABLE lake.marts.supply_option AS SELECT item_id, 'L0' AS location_id, 'S1' AS supplier_id, 7 AS lead_time_days,

@@ -43,6 +43,7 @@ UPDATE lake.marts.item_location_day SET zero_share_28 = 1.5 WHERE day = DATE '20
 DELETE FROM lake.marts.item_location_day WHERE day = DATE '2026-03-04' AND item_id = 'I1' AND location_id = 'L1';
 UPDATE lake.marts.item_location_future SET day = DATE '2026-03-10' WHERE item_id = 'I0';
 UPDATE lake.marts.supplier_lead_time SET on_time_share = 1.5;
+UPDATE lake.marts.item_location_day SET known_at = TIMESTAMP '2062-03-10' WHERE day = DATE '2026-03-08' AND item_id = 'I0';
 UPDATE lake.marts.inventory_position SET on_order_units = NULL WHERE item_id = 'I0';
 INSERT INTO lake.marts.supply_option SELECT * FROM lake.marts.supply_option WHERE item_id = 'I0';
 UPDATE lake.meta.delivery SET rows_read = 4 WHERE delivery_id = 'd2';
@@ -87,6 +88,7 @@ LINES = [
     "marts.item_location_day: I1 at L1 has 9 days from 2026-03-01 to 2026-03-10",
     "marts.item_location_day: 234 units of demand; core.fct_demand has",
     "marts.item_location_future: 1 row on or before as_of (stop)",
+    "marts.item_location_day.known_at: 2 rows known more than 31 days after as_of (stop)",
     "marts.supplier_lead_time.on_time_share: 1 row below 0 or above 1 (stop)",
     "marts.inventory_position.on_order_units: 1 row without a value (stop)",
     "marts.supply_option: 2 rows repeating item_id + location_id + supplier_id + freight_mode (stop)",

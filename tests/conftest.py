@@ -1,0 +1,99 @@
+"""One small company, run once the whole way, for every test that asks what a run leaves behind."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from lake.company import PROJECT_ROOT, Company, load_company
+
+EXAMPLE = PROJECT_ROOT / "companies" / "example"
+SIZES = {"items": 15, "stores": 3, "centres": 1, "suppliers": 3, "days": 170, "sales-lines": 8000, "dirt": 3}
+
+
+@dataclass(frozen=True)
+class SmallHome:
+    """The example's contracts and settings over a few small exports, below folders of the test's own.
+
+    `companies` stands for STOCKLAKE_COMPANIES, `root` for STOCKLAKE_HOME. The one of the session is for reading: a
+    test that writes takes `copy_to`.
+    """
+
+    companies: Path
+    root: Path
+    name: str = "example"
+
+    @property
+    def company(self) -> Company:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("STOCKLAKE_COMPANIES", str(self.companies))
+            return load_company(self.name, self.root)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The whole environment of a process that works on this company."""
+        return os.environ | {
+            "STOCKLAKE_COMPANIES": str(self.companies),
+            "STOCKLAKE_HOME": str(self.root),
+            "STOCKLAKE_COMPANY": self.name,
+        }
+
+    def stocklake(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run the command line on this company, as a person would."""
+        return subprocess.run(
+            [sys.executable, "-m", "orchestration.cli", *arguments],
+            cwd=PROJECT_ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def copy_to(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> "SmallHome":
+        """Return a copy that a test may spoil; STOCKLAKE_COMPANIES points at it from here on."""
+        copy = SmallHome(folder / "companies", folder / "home", self.name)
+        shutil.copytree(self.companies, copy.companies)
+        shutil.copytree(self.root, copy.root)
+        monkeypatch.setenv("STOCKLAKE_COMPANIES", str(copy.companies))
+        with sqlite3.connect(copy.company.catalog) as catalog:  # a lake knows where its data lies
+            catalog.execute(
+                "UPDATE ducklake_metadata SET value = ? WHERE key = 'data_path'",
+                [f"{copy.company.lake_data}/"],
+            )
+        catalog.close()
+        return copy
+
+
+@pytest.fixture(scope="session")
+def small_home(tmp_path_factory: pytest.TempPathFactory) -> SmallHome:
+    """A company that has been run once; made by the first worker that asks, read by all."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "small_home"
+    made = SmallHome(folder / "companies", folder / "home")
+    with FileLock(f"{folder}.lock"), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STOCKLAKE_COMPANIES", str(made.companies))
+        if not (folder / "complete").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            _make(made)
+            (folder / "complete").touch()
+    return made
+
+
+def _make(home: SmallHome) -> None:
+    folder = home.companies / home.name
+    shutil.copytree(EXAMPLE / "contracts", folder / "contracts")
+    settings = (EXAMPLE / "company.yaml").read_text(encoding="utf-8").splitlines(keepends=True)
+    (folder / "company.yaml").write_text(
+        "".join(line for line in settings if not line.startswith("data_program")), encoding="utf-8"
+    )
+    sizes = [text for name, size in SIZES.items() for text in (f"--{name}", str(size))]
+    program = [sys.executable, str(EXAMPLE / "generate.py"), "--out", str(home.root / home.name / "inbox")]
+    subprocess.run([*program, *sizes], check=True, capture_output=True)
+    done = home.stocklake("run", "--json")
+    assert done.returncode == 0, f"{done.stderr}\n{done.stdout}"
