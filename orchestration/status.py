@@ -32,22 +32,31 @@ def _gates(lake: Lake) -> dict[str, Any]:
     return {"gates_passed": passed, "gates_failed": failed, "gates_warned": warned}
 
 
-def _newest(lake: Lake, table: str, query: str) -> tuple[Any, ...] | None:
+def _newest(lake: Lake, table: str, query: str, schema: str = "meta") -> tuple[Any, ...] | None:
     with lake.read() as connection:
-        if not table_exists(connection, "meta", table):
+        if not table_exists(connection, schema, table):
             return None
         return connection.execute(query).fetchone()
 
 
+_FORECAST = """
+WITH newest AS (
+    SELECT release_id FROM lake.meta.release
+    WHERE release_id IN (SELECT release_id FROM lake.forecasts.demand_forecast)
+    ORDER BY snapshot_id DESC LIMIT 1
+), scored AS (
+    SELECT a.model, c.model AS chosen, a.pinball_loss * a.rows AS loss
+    FROM lake.forecasts.accuracy AS a JOIN lake.forecasts.chosen_model AS c USING (release_id, segment)
+    WHERE release_id IN (FROM newest)
+)
+SELECT
+    (SELECT count(DISTINCT (item_id, location_id)) FROM lake.forecasts.demand_forecast WHERE release_id IN (FROM newest)),
+    (SELECT 1 - sum(loss) FILTER (model = chosen) / nullif(sum(loss) FILTER (model = 'seasonal_naive'), 0) FROM scored)"""
+
+
 def _forecast(lake: Lake) -> dict[str, Any]:
-    """Read the newest forecast's figures from the journal: what the stage measured when it ran."""
-    with lake.read() as connection:
-        if not table_exists(connection, "meta", "run_step"):
-            return {"series_forecast": 0, "skill_vs_seasonal_naive": None}
-        row = connection.execute(
-            "SELECT (counts->>'series_forecast')::BIGINT, (counts->>'skill_vs_seasonal_naive')::DOUBLE"
-            " FROM lake.meta.run_step WHERE stage = 'forecasts' AND succeeded ORDER BY started_at DESC LIMIT 1"
-        ).fetchone()
+    """Read the newest forecast's figures from its tables: they stand however often it is used again."""
+    row = _newest(lake, "demand_forecast", _FORECAST, schema="forecasts")
     series, skill = row or (0, None)
     return {"series_forecast": series, "skill_vs_seasonal_naive": skill}
 

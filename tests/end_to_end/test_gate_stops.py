@@ -36,6 +36,7 @@ def stopped(own_home: House):
     assert own_home.ask("SELECT * FROM lake.marts.supply_option ORDER BY ALL") == good
     state = own_home.json("status")
     assert state["gates_failed"] == 0
+    assert [state[figure] for figure in figures] == pytest.approx(forecast, rel=1e-6)
     assert state["last_run"]["orders_proposed"] == 0
     assert (
         sorted(own_home.ask("SELECT * FROM lake.orders.proposal_line"), key=repr)
