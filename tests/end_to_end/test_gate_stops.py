@@ -26,6 +26,9 @@ def downstream(house: House) -> dict[str, list]:
 def stopped(own_home: House):
     """Negative prices in a mart, and a run on it. Afterwards marts are built anew and pass."""
     before = downstream(own_home)
+    figures = ("series_forecast", "skill_vs_seasonal_naive")
+    state = own_home.json("status")
+    forecast = [state[figure] for figure in figures]
     good = own_home.ask("SELECT * FROM lake.marts.supply_option ORDER BY ALL")
     with Lake.of(own_home.company).write() as connection:
         rows = connection.execute(BAD_PRICES).fetchone()[0]
