@@ -75,7 +75,7 @@ def test_every_order_explains_itself_down_to_the_source_line(small_home: SmallHo
             for fact in line["facts"]:
                 if fact["file"] in inbox and fact["kind"] != "freight rate":
                     text = inbox[fact["file"]].read_bytes().splitlines()[fact["line"] - 1].decode("latin-1")
-                    assert line["item_id"] in text, fact
+                    assert line["order"]["item_id"] in text, fact
                     checked += 1
     assert checked >= len(orders)
 

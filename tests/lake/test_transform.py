@@ -119,7 +119,7 @@ def test_company_without_masters_stock_and_terms_lives_on_labelled_assumptions(t
     tiny.write_raw(
         Lake.of(company), "till", [sale | {"order_id": None, "order_line": "1"}], entity="sales_order_line"
     )
-    with pytest.raises(StocklakeError, match=r"5 were skipped.*one_row_per_fct_sales_order_line") as error:
+    with pytest.raises(StocklakeError, match=r"\d+ were skipped.*one_row_per_fct_sales_order_line") as error:
         transform.build(
             company, [tiny.contract("till", "sales_order_line")], select="stg_sales_order_line+1 fct_demand"
         )

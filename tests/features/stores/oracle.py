@@ -30,7 +30,7 @@ def candidates(
             continue
         if any(fact[name] != value for name, value in keys.items()):
             continue
-        if happened <= at and known <= at and (ttl is None or happened >= at - ttl):
+        if happened <= at and known <= at and (ttl is None or at - happened <= ttl):
             seen.append((happened, known, fact))
     best = max(((happened, known) for happened, known, _ in seen), default=None)
     return [fact for happened, known, fact in seen if (happened, known) == best]
