@@ -261,9 +261,10 @@ def _raise_on_failures(report: BuildReport) -> None:
 
 
 def _project_digest(company: Company, contracts: Sequence[Contract]) -> "hashlib._Hash":
-    """Return the hash of what dbt parses: project files, what contracts add to them, profile, dbt's version."""
-    digest = hashlib.sha256(f"{version('dbt-core')} {version('dbt-duckdb')}\0{profile(company)}\0".encode())
-    for path, content in sorted(project_files(company, contracts).items()):
+    """Return a hash of everything that dbt parses; where the home lies is no part of it, so that a home can move."""
+    digest = hashlib.sha256(f"{version('dbt-core')} {version('dbt-duckdb')}\0".encode())
+    settings = as_yaml(profile(company)).replace(str(company.home), "HOME").replace(str(PROJECT_ROOT), "ROOT")
+    for path, content in sorted((project_files(company, contracts) | {"profiles.yml": settings}).items()):
         digest.update(f"{path}\0{content}\0".encode())
     return digest
 

@@ -1,4 +1,3 @@
-import json
 import subprocess
 from collections.abc import Callable
 from functools import partial
@@ -6,8 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from lake.contracts.reading import load_contracts
-from lake.transform import inputs_fingerprint
 from tests.conftest import SmallHome
 from tests.end_to_end.house import House, in_process, make_house
 
@@ -17,12 +14,6 @@ def own_home(small_home: SmallHome, tmp_path_factory: pytest.TempPathFactory) ->
     """A house that went the whole way once, for tests that change it."""
     with pytest.MonkeyPatch.context() as patch:
         copy = small_home.copy_to(tmp_path_factory.mktemp("own"), patch)
-        company = copy.company
-        # Paths are part of what dbt was given; but for these, what was built stands in the copy too.
-        note = company.dbt / "built.json"
-        noted = json.loads(note.read_text(encoding="utf-8"))
-        noted["fingerprint"] = inputs_fingerprint(company, load_contracts(company))
-        note.write_text(json.dumps(noted), encoding="utf-8")
     return House(copy.companies, copy.root)
 
 
