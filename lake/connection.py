@@ -34,8 +34,11 @@ def load_extensions(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(f"LOAD '{extension_path(name)}'")
 
 
-def memory_connection() -> duckdb.DuckDBPyConnection:
-    """Return an in-memory DuckDB with extensions loaded, no network, UTC, and a memory limit."""
+def memory_connection(spill: Path | None = None) -> duckdb.DuckDBPyConnection:
+    """Return an in-memory DuckDB with extensions loaded, no network, UTC, and a memory limit.
+
+    What does not fit the limit goes to files below `spill`; without it, nowhere.
+    """
     connection = duckdb.connect(
         ":memory:",
         config={
@@ -45,6 +48,7 @@ def memory_connection() -> duckdb.DuckDBPyConnection:
             "allow_unsigned_extensions": True,
             "memory_limit": MEMORY_LIMIT,
             "preserve_insertion_order": True,
+            "temp_directory": str(spill) if spill else "",
         },
     )
     load_extensions(connection)
@@ -84,7 +88,7 @@ class Lake:
     def read(self, snapshot: int | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open read-only, at the newest state or at `snapshot`; tables are `lake.<schema>.<table>`."""
         self.ensure()
-        connection = memory_connection()
+        connection = memory_connection(self.catalog.parent / "spill")
         try:
             connection.execute(self.attach_sql(read_only=True, snapshot=snapshot))
             yield connection
@@ -99,7 +103,7 @@ class Lake:
         """
         self.ensure()
         with self.writer_lock():
-            connection = memory_connection()
+            connection = memory_connection(self.catalog.parent / "spill")
             try:
                 connection.execute(self.attach_sql(read_only=False))
                 connection.execute("BEGIN TRANSACTION")
@@ -137,7 +141,7 @@ class Lake:
             if self.catalog.exists():
                 return
             self.data.mkdir(parents=True, exist_ok=True)
-            connection = memory_connection()
+            connection = memory_connection(self.catalog.parent / "spill")
             # Built under another name and renamed: a reader never sees a half-made catalogue.
             half_made = Lake(self.catalog.with_suffix(".making"), self.data, self.lock)
             half_made.catalog.unlink(missing_ok=True)
