@@ -47,7 +47,6 @@ def status_lines(company: Company, lake: Lake, state: dict[str, Any]) -> list[st
         f"Forecast   {_forecast(state)}",
         f"Orders     {state['orders_proposed']} open, {_money(state['order_value'])} {company.settings.currency} "
         f"with freight; {last['orders_proposed']} new in this run",
-        "",
     ]
     lines += table(_query(lake, "meta", "quarantine", _QUARANTINE), title="In quarantine, by rule")
     lines += table(

@@ -1,5 +1,6 @@
 {{ config(materialized='ephemeral') }}
--- What sold nothing for a whole year, season and all, is not planned from its past: its days would be zeros without end.
+-- What sold nothing for a whole year, season and all, is not planned from its past: its days would be zeros
+-- without end.
 with
 
 final as (
