@@ -9,6 +9,7 @@ import duckdb
 import polars as pl
 
 from lake.connection import Lake, table_exists
+from lake.errors import InputError
 from lake.releases import Release
 
 
@@ -19,26 +20,38 @@ def read(lake: Lake, release: Release, table: str, columns: str = "*") -> pl.Dat
 
 
 def read_result(lake: Lake, release: Release, table: str) -> pl.DataFrame:
-    """Return what a stage after the gate wrote for the release, without `release_id`; empty if it wrote nothing."""
+    """Return what a stage after the gate wrote for the release, without `release_id`.
+
+    Raises `InputError` where the stage has not run for this release: nothing is decided from a result that is missing.
+    """
     schema, name = table.split(".")
     with lake.read() as connection:
-        if not table_exists(connection, schema, name):
-            return pl.DataFrame()
+        if not (table_exists(connection, schema, name) and _is_written(connection, schema, release)):
+            raise InputError(
+                f"Release {release.release_id} has no {table} yet: materialise {schema} for it first, or run everything."
+            )
         return connection.execute(
             f"SELECT * EXCLUDE (release_id) FROM lake.{table} WHERE release_id = ?", [release.release_id]
         ).pl()
 
 
-def has_result(lake: Lake, release: Release, table: str) -> bool:
-    """Say whether a stage has written rows of `table` for the release."""
-    schema, name = table.split(".")
-    with lake.read() as connection:
-        if not table_exists(connection, schema, name):
-            return False
-        row = connection.execute(
-            f"SELECT count(*) FROM lake.{table} WHERE release_id = ?", [release.release_id]
-        ).fetchone()
+_MAIN_TABLE = {"forecasts": "demand_forecast", "plan": "replenishment"}
+"""The table of each schema that has rows whenever its stage has run."""
+
+
+def _is_written(connection: duckdb.DuckDBPyConnection, schema: str, release: Release) -> bool:
+    row = connection.execute(
+        f"SELECT count(*) FROM lake.{schema}.{_MAIN_TABLE[schema]} WHERE release_id = ?", [release.release_id]
+    ).fetchone()
     return bool(row and row[0])
+
+
+def has_result(lake: Lake, release: Release, schema: str) -> bool:
+    """Say whether the stage that writes `schema` has run for the release."""
+    with lake.read() as connection:
+        return table_exists(connection, schema, _MAIN_TABLE[schema]) and _is_written(
+            connection, schema, release
+        )
 
 
 def write_results(lake: Lake, release: Release, frames: Mapping[str, pl.DataFrame]) -> None:

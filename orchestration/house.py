@@ -58,9 +58,18 @@ class HouseResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Return the opened house; opened once per process."""
         return open_house(self.company, Path(self.home))
 
-    def release(self) -> Release:
-        """Return the release that downstream reads, or raise `GateFailed` or `NoRelease`."""
-        return current_release(self.open().lake, last_good=self.last_good)
+    def release(self, run_id: str) -> Release:
+        """Return the release that a run reads downstream, or raise `GateFailed` or `NoRelease`.
+
+        The first stage that asks decides for the whole run: what another run releases meanwhile never mixes in.
+        """
+        if run_id not in _RELEASE_OF_RUN:
+            _RELEASE_OF_RUN[run_id] = current_release(self.open().lake, last_good=self.last_good)
+        return _RELEASE_OF_RUN[run_id]
+
+
+_RELEASE_OF_RUN: dict[str, Release] = {}
+"""All stages of a run are executed in one process."""
 
 
 @contextmanager

@@ -20,7 +20,7 @@ def online_store(context: dg.AssetExecutionContext, house: HouseResource) -> dg.
 
     opened = house.open()
     with stage(context, opened, "features") as record:
-        release = house.release()
+        release = house.release(context.run.run_id)
         written = materialize(opened.company, release)
         record.counts |= {"features_written": sum(written["entities"].values())}
     return dg.MaterializeResult(

@@ -52,8 +52,8 @@ def forecast_assets() -> dg.AssetsDefinition:
     ) -> Iterator[dg.MaterializeResult]:
         opened = house.open()
         with stage(context, opened, "forecasts") as record:
-            release = house.release()
-            if frames.has_result(opened.lake, release, "forecasts.demand_forecast"):
+            release = house.release(context.run.run_id)
+            if frames.has_result(opened.lake, release, "forecasts"):
                 context.log.info("Release %s has its forecast already.", release.release_id)
             else:
                 result = forecast_release(opened, release)

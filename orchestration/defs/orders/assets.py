@@ -24,7 +24,7 @@ def proposal(context: dg.AssetExecutionContext, house: HouseResource) -> dg.Mate
 
     opened = house.open()
     with stage(context, opened, "orders") as record:
-        release = house.release()
+        release = house.release(context.run.run_id)
         plan = frames.read_result(opened.lake, release, "plan.replenishment")
         report = propose(
             opened.lake,

@@ -28,7 +28,7 @@ def replenishment(context: dg.AssetExecutionContext, house: HouseResource) -> dg
     """Plan the release: from forecast, stock and supplier terms to order quantities."""
     opened = house.open()
     with stage(context, opened, "plan") as record:
-        release = house.release()
+        release = house.release(context.run.run_id)
         rows = plan_release(opened, release)
         record.counts |= {
             "items_planned": rows.height,
