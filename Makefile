@@ -30,7 +30,8 @@ check: .venv/dev.stamp ## ruff, mypy strict, sqlfluff, dg check defs
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/sqlfluff lint dbt_project --processes 2
-	$(BIN)/dg check defs
+	@mkdir -p .venv/dagster && printf 'telemetry:\n  enabled: false\n' > .venv/dagster/dagster.yaml
+	DAGSTER_HOME=$(CURDIR)/.venv/dagster DAGSTER_DISABLE_TELEMETRY=yes $(BIN)/dg check defs
 
 format: .venv/dev.stamp ## let ruff write the layout
 	$(BIN)/ruff format .

@@ -22,9 +22,16 @@ def run(command: list[str], **environment: str) -> "subprocess.CompletedProcess[
 
 
 def test_dg_check_defs_in_a_checkout_that_has_never_run(tmp_path: Path) -> None:
-    done = run([str(DAGSTER_TOOLS / "dg"), "check", "defs"], STOCKLAKE_HOME=str(tmp_path / "new"))
+    (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n", encoding="utf-8")
+    done = run(
+        [str(DAGSTER_TOOLS / "dg"), "check", "defs"],
+        STOCKLAKE_HOME=str(tmp_path / "new"),
+        DAGSTER_HOME=str(tmp_path),
+        HOME=str(tmp_path),
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "All definitions loaded successfully" in done.stdout + done.stderr
+    assert not list(tmp_path.rglob(".telemetry")), "Dagster made itself a name to phone home with"
 
 
 def test_the_workspace_file_names_definitions_that_load(small_home: SmallHome) -> None:
