@@ -127,6 +127,11 @@ class Company:
         return self.home / "inbox"
 
     @property
+    def arriving(self) -> Path:
+        """Where sources write what they bring, until it is in landing."""
+        return self.home / "arriving"
+
+    @property
     def landing(self) -> Path:  # noqa: D102
         return self.home / "landing"
 

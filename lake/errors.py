@@ -2,6 +2,7 @@
 
     StocklakeError                1  something failed that is not the user's input
     ├── LakeBusy                  1  another writer holds the lake longer than the time limit
+    ├── SourceFailed              1  a database, API or stream that cannot be reached or answers wrongly
     ├── InputError                2  bad input: what, where, what to do
     │   ├── CompanyError             unknown company, or a company.yaml with an error
     │   ├── HomeError                the home folder cannot be made or written
@@ -22,6 +23,10 @@ class StocklakeError(Exception):
 
 class LakeBusy(StocklakeError):
     """Another process holds the writer lock of the lake."""
+
+
+class SourceFailed(StocklakeError):
+    """A source that is fetched cannot be reached, or does not answer as agreed; what it brought before stands."""
 
 
 class InputError(StocklakeError):

@@ -10,12 +10,13 @@ from lake import ledger, progress
 from lake.company import Company
 from lake.connection import Lake
 from lake.contracts.model import Contract
-from lake.errors import ContractError, FileRefused, InputError
-from lake.landing import LandedFile, land_each
+from lake.errors import ContractError, FileRefused, InputError, SourceFailed
+from lake.landing import LandedFile, land_each, land_file
 from lake.ledger import Delivery
 from lake.loading import Loader, count_rules
 from lake.sources.conforming import compile_format
 from lake.sources.files import find_files, location_glob
+from lake.sources.port import Arrival, open_source
 
 
 @dataclass
@@ -25,8 +26,8 @@ class IngestReport:
     run_id: str
     files: list[Delivery] = field(default_factory=list)
     """Loaded, skipped and refused files, in the order in which they were met."""
-    errors: list[InputError] = field(default_factory=list)
-    """Input that is not a file: a dataset that has to be there and never arrived, or that waits for another."""
+    errors: list[InputError | SourceFailed] = field(default_factory=list)
+    """What is not a file: a dataset that has to be there and never arrived, or waits for another; a source that failed."""
 
     @property
     def refused(self) -> list[Delivery]:
@@ -74,7 +75,7 @@ def ingest(
     chosen = [contract for contract in ordered if datasets is None or contract.dataset in datasets]
     lake = Lake.of(company)
     work = _Ingest(company, IngestReport(run_id), _held(lake, contracts))
-    files = sum(len(find_files(company, contract)) for contract in chosen)
+    files = sum(len(find_files(company, contract)) for contract in chosen if contract.source is None)
     with progress.stage("raw", total=files) as stage, Loader(lake, run_id) as loader:
         loader.on_rows = lambda rows: stage.advance(0, rows=rows)
         for contract in chosen:
@@ -162,6 +163,9 @@ class _Ingest:
 
     def load(self, contract: Contract, loader: Loader) -> Iterator[Delivery]:
         """Land and load one dataset, file by file."""
+        if contract.source is not None:
+            yield from self._fetch(contract, loader)
+            return
         arrived = list(land_each(self.company, contract))
         if not arrived and not self._holds_rows(contract.dataset):
             self._tell_absence(contract)
@@ -179,12 +183,36 @@ class _Ingest:
             else:
                 yield loader.load(contract, outcome)
         if waiting:
-            self.report.errors.append(
-                InputError(
-                    f"{waiting} file(s) of {contract.dataset} wait, because {', '.join(missing)}, which they refer to,"
-                    " holds no rows yet: deliver that first (or correct it), and run again."
-                )
-            )
+            self._tell_waiting(f"{waiting} file(s)", contract, missing)
+
+    def _fetch(self, contract: Contract, loader: Loader) -> Iterator[Delivery]:
+        """Bring what a source has since the position committed last; one that fails harms no other dataset."""
+        missing = sorted(name for name in _referred(contract) - self.absent if not self._holds_rows(name))
+        if missing:
+            self._tell_waiting("What is fetched", contract, missing)
+            return
+        try:
+            source = open_source(self.company, contract)
+            try:
+                loader.commit()  # the writer's place is free while the other side takes its time
+                for arrival in source.deliveries(ledger.position(loader.lake, contract.dataset)):
+                    delivery = self._load_arrival(contract, loader, arrival)
+                    yield delivery
+                    if delivery.status == "refused":
+                        return  # going on would commit a position beyond what was refused
+                    loader.commit()
+            finally:
+                source.close()
+        except (InputError, SourceFailed) as error:
+            self.report.errors.append(error)
+
+    def _load_arrival(self, contract: Contract, loader: Loader, arrival: Arrival) -> Delivery:
+        try:
+            landed = land_file(self.company.landing, contract.dataset, arrival.name, arrival.path)
+        except FileRefused as refusal:
+            return loader.refuse(Delivery(contract.dataset, arrival.name, None, None, reason=str(refusal)))
+        arrival.path.unlink()
+        return loader.load(contract, landed, arrival)
 
     def settle(self, contract: Contract) -> None:
         """Note whether the dataset holds rows now."""
@@ -205,6 +233,14 @@ class _Ingest:
     def _lies_there_still(self, dataset: str, landed: LandedFile) -> bool:
         """Whether a file is the one that was loaded under this name; then no transaction has to be opened for it."""
         return self.held[dataset].by_name.get(landed.name) == landed.sha256
+
+    def _tell_waiting(self, what: str, contract: Contract, missing: list[str]) -> None:
+        self.report.errors.append(
+            InputError(
+                f"{what} of {contract.dataset} wait, because {', '.join(missing)}, which they refer to,"
+                " holds no rows yet: deliver that first (or correct it), and run again."
+            )
+        )
 
     def _tell_absence(self, contract: Contract) -> None:
         if contract.optional:

@@ -49,12 +49,13 @@ def land_each(company: Company, contract: Contract) -> Iterator[tuple[str, Lande
     """
     for name, path in find_files(company, contract):
         try:
-            yield name, _land_file(company.landing, contract.dataset, name, path)
+            yield name, land_file(company.landing, contract.dataset, name, path)
         except FileRefused as refusal:
             yield name, refusal
 
 
-def _land_file(landing: Path, dataset: str, name: str, path: Path) -> LandedFile:
+def land_file(landing: Path, dataset: str, name: str, path: Path) -> LandedFile:
+    """Keep one file under its hash; `FileRefused` when it cannot be read or kept."""
     try:
         sha256, size = _copy(path, None)
         target = landing / sha256[:2] / sha256

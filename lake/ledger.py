@@ -3,11 +3,12 @@
 Here are the tables of `meta` that loading writes, and the questions about them. Who loads is `loading.py`.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 import duckdb
 import polars as pl
@@ -40,6 +41,7 @@ CREATE TABLE IF NOT EXISTS lake.meta.quarantine (
     raw_text VARCHAR, rules VARCHAR[], columns VARCHAR[], messages VARCHAR[], quarantined_at TIMESTAMP
 );
 CREATE TABLE IF NOT EXISTS lake.meta.guard (name VARCHAR, n BIGINT);
+CREATE TABLE IF NOT EXISTS lake.meta.position (dataset VARCHAR, position JSON, delivery_id VARCHAR, committed_at TIMESTAMP);
 """
 
 
@@ -87,10 +89,37 @@ class Held:
 
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the ledger, quarantine and guard tables where they are missing."""
-    if table_exists(connection, "meta", "guard"):
+    if table_exists(connection, "meta", "position"):  # the youngest of them
         return
     connection.execute(_TABLES)
-    connection.execute("INSERT INTO lake.meta.guard VALUES ('loading', 0)")
+    connection.execute(
+        "INSERT INTO lake.meta.guard SELECT 'loading', 0 WHERE NOT EXISTS (FROM lake.meta.guard)"
+    )
+
+
+def write_positions(
+    connection: duckdb.DuckDBPyConnection, positions: Mapping[str, tuple[Mapping[str, Any], str]]
+) -> None:
+    """Set where each dataset's source goes on: dataset -> (position, the delivery that reached it)."""
+    for dataset, (position, delivery_id) in positions.items():
+        connection.execute("DELETE FROM lake.meta.position WHERE dataset = ?", [dataset])
+        connection.execute(
+            "INSERT INTO lake.meta.position VALUES (?, ?, ?, now()::TIMESTAMP)",
+            [dataset, json.dumps(position), delivery_id],
+        )
+
+
+def position(lake: Lake, dataset: str) -> Mapping[str, Any] | None:
+    """Return where a dataset's source goes on; None if nothing of it was ever committed."""
+    if not lake.exists:
+        return None
+    with lake.read() as connection:
+        if not table_exists(connection, "meta", "position"):
+            return None
+        row = connection.execute(
+            "SELECT position FROM lake.meta.position WHERE dataset = ?", [dataset]
+        ).fetchone()
+    return None if row is None else json.loads(row[0])
 
 
 def touch_guard(connection: duckdb.DuckDBPyConnection) -> None:

@@ -22,14 +22,13 @@ from lake.errors import FileRefused
 from lake.landing import LandedFile
 from lake.ledger import Delivery
 from lake.sources.conforming import Conformed, conform
-from lake.sources.files import read_csv
-from lake.sources.spreadsheets import read_xlsx
+from lake.sources.port import Arrival, Position
+from lake.sources.readers import reader
 
 HELD_ROWS = 400_000
 """A file of up to about this many rows is held in memory and shares a transaction; larger ones stream alone."""
 TRANSACTION_ROWS = 1_000_000
 
-_READERS = {"csv": read_csv, "xlsx": read_xlsx}
 _FILE_DATE = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})")
 
 Rows = Callable[[int], None]
@@ -138,6 +137,8 @@ class Loader:
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._deliveries: list[Delivery] = []
         self._refused: list[pl.DataFrame] = []
+        self._positions: dict[str, tuple[Position, str]] = {}
+        self._acknowledge: list[Callable[[], None]] = []
         self._noted: dict[str, list[ledger.Noted]] = {}
         self._ensured: set[str] = set()
         self._references: dict[str, pl.Series] = {}
@@ -152,8 +153,10 @@ class Loader:
         else:
             self._roll_back()
 
-    def load(self, contract: Contract, landed: LandedFile) -> Delivery:
+    def load(self, contract: Contract, landed: LandedFile, arrival: Arrival | None = None) -> Delivery:
         """Load one landed file; a refusal is in what it returns, not raised.
+
+        The position of its `arrival` commits with its rows, and it is acknowledged after that; not so if refused.
 
         Raises `ContractError` when the contract no longer fits the raw table.
         """
@@ -161,7 +164,8 @@ class Loader:
             self.commit()
         delivery = Delivery(contract.dataset, landed.name, landed.sha256, landed.size_bytes)
         if repeats := self._repeats(contract, landed):
-            return self._note_duplicate(delivery, repeats, landed)
+            self._note_duplicate(delivery, repeats, landed)
+            return self._note_position(delivery, arrival)
         self._number(delivery)
         try:
             reading = self._reading(contract, landed, delivery)
@@ -169,11 +173,11 @@ class Loader:
             if reading.is_whole:
                 self._write(reading)
             else:
-                self._stream(reading)
+                self._stream(reading, arrival)
         except FileRefused as refusal:
             delivery.reason = str(refusal)
             return self.refuse(delivery)
-        return delivery
+        return self._note_position(delivery, arrival) if reading.is_whole else delivery
 
     def refuse(self, delivery: Delivery) -> Delivery:
         """Write a refused delivery to the ledger."""
@@ -190,7 +194,7 @@ class Loader:
         """Write the ledger and end the transaction, if one is open."""
         if self._connection is None:
             return
-        if not self._deliveries:
+        if not self._deliveries and not self._positions:
             self._roll_back()
             return
         connection, self._connection = self._connection, None
@@ -199,11 +203,16 @@ class Loader:
             ledger.write_deliveries(connection, self.run_id, self._deliveries)
             if self._refused:
                 ledger.write_quarantine(connection, pl.concat(self._refused))
+            ledger.write_positions(connection, self._positions)
             ledger.touch_guard(connection)
+        acknowledge = self._acknowledge
         self._forget()
+        for each in acknowledge:
+            each()
 
     def _forget(self) -> None:
         self._deliveries, self._refused, self._noted, self._references = [], [], {}, {}
+        self._positions, self._acknowledge = {}, []
         self._ensured = set()
         self._rows = 0
 
@@ -213,7 +222,17 @@ class Loader:
             ledger.create_tables(self._connection)
         return self._connection
 
-    def _stream(self, reading: _Reading) -> None:
+    def _note_position(self, delivery: Delivery, arrival: Arrival | None) -> Delivery:
+        """Let the arrival's position commit with the open transaction."""
+        if arrival is not None:
+            self._begin()
+            if arrival.position is not None:
+                self._positions[delivery.dataset] = (arrival.position, delivery.delivery_id)
+            if arrival.acknowledge is not None:
+                self._acknowledge.append(arrival.acknowledge)
+        return delivery
+
+    def _stream(self, reading: _Reading, arrival: Arrival | None) -> None:
         """Load a large file in a transaction of its own."""
         self.commit()
         self._begin()
@@ -221,8 +240,10 @@ class Loader:
             if repeats := self._repeats(reading.contract, reading.landed):
                 # Another process loaded it while this one had let go of the lock.
                 self._note_duplicate(reading.delivery, repeats, reading.landed)
+                self._note_position(reading.delivery, arrival)
                 return
             self._write(reading)
+            self._note_position(reading.delivery, arrival)
             self.commit()
         except duckdb.Error:
             self._roll_back()
@@ -310,7 +331,7 @@ class Loader:
 def _conformed(
     contract: Contract, landed: LandedFile, references: Mapping[str, pl.Series]
 ) -> Iterator[tuple[Conformed, str | None]]:
-    for block in _READERS[contract.location.format](landed.path, landed.name, contract):
+    for block in reader(contract)(landed.path, landed.name, contract):
         yield conform(block, contract, references), block.sheet
 
 

@@ -14,6 +14,7 @@ from lake.contracts.columns import read_column
 from lake.contracts.document import Document, Node
 from lake.contracts.entities import read_mapping
 from lake.contracts.model import Column, Contract, KnownAt, Location
+from lake.contracts.source_settings import SourceSettings, read_settings
 from lake.contracts.standard import API_VERSION, suggest
 
 DOMAINS = ("erp", "logistics", "spreadsheets")
@@ -59,15 +60,15 @@ def read_contract(document: Document, variables: Mapping[str, str]) -> Contract 
     """
     root = document.root
     _check_head(root)
-    location = _location(root, variables)
+    location, source = _location(root, variables)
     schemas = list(root.items("schema"))
     if len(schemas) != 1:
         document.reject(("schema",), f"{len(schemas)} datasets are described: write one per file")
         return None
-    return _contract(root, schemas[0], location)
+    return _contract(root, schemas[0], location, source)
 
 
-def _contract(root: Node, schema: Node, location: Location | None) -> Contract:
+def _contract(root: Node, schema: Node, location: Location | None, source: SourceSettings | None) -> Contract:
     name = schema.child("name")
     assert name is not None
     custom = values.custom_properties(schema, DATASET)
@@ -100,6 +101,7 @@ def _contract(root: Node, schema: Node, location: Location | None) -> Contract:
         known_at=_known_at(custom["known_at"], schema, columns) if "known_at" in custom else KnownAt(),
         checks=read_checks(schema, columns, custom.get("business_date")),
         optional=custom.get("optional", False),
+        source=source,
     )
 
 
@@ -137,23 +139,29 @@ def _owner(root: Node) -> str:
     return str(team.get("name", "")).strip() if isinstance(team, dict) else ""
 
 
-def _location(root: Node, variables: Mapping[str, str]) -> Location | None:
-    """Return where the files lie, from the one server."""
+def _location(root: Node, variables: Mapping[str, str]) -> tuple[Location | None, SourceSettings | None]:
+    """Return where the files lie and how they are written, and how they are fetched, from the one server."""
     servers = list(root.items("servers"))
     if len(servers) != 1:
         root.document.reject(
             ("servers",), f"{len(servers)} servers are described: write one, where the files lie"
         )
-        return None
+        return None, None
     server = servers[0]
     kind, path, file_format = server.child("type"), server.child("path"), server.child("format")
-    if kind is None or kind.value != "local" or path is None or file_format is None:
-        (kind or server).reject("only files are read: write `type: local` with path and format")
-        return None
+    is_fetched = kind is not None and kind.value == "custom"
+    if kind is None or kind.value not in ("local", "custom") or file_format is None:
+        (kind or server).reject(
+            "write `type: local` with path and format for files, `type: custom` with format and source for the rest"
+        )
+        return None, None
+    if path is None and not is_fetched:
+        server.reject("the path is missing: name the files")
+        return None, None
     if file_format.value not in SERVER:
         file_format.reject(f"is {file_format.value!r} and has to be one of {', '.join(SERVER)}")
-        return None
-    known = SERVER[file_format.value]
+        return None, None
+    known = SERVER[file_format.value] | ({"source": read_settings} if is_fetched else {})
     others = {
         name: f"it is for {kind}" for kind, names in SERVER.items() for name in names if name not in known
     }
@@ -166,8 +174,12 @@ def _location(root: Node, variables: Mapping[str, str]) -> Location | None:
                 found[key] = parsed
     if found.get("delimiter", ",") == found.get("quote", '"'):
         server.reject("delimiter and quote are the same character: correct one")
-    _check_path(path, file_format.value, variables)
-    return Location(path=path.value, format=file_format.value, **found)
+    source = found.pop("source", None)
+    if is_fetched and source is None and not server.is_rejected:
+        kind.reject("the source is missing: add the custom property `source` with its kind")
+    elif path is not None:
+        _check_path(path, file_format.value, variables)
+    return Location(path=path.value if path else "", format=file_format.value, **found), source
 
 
 def _check_path(node: Node, file_format: str, variables: Mapping[str, str]) -> None:

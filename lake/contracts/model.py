@@ -5,7 +5,10 @@ One contract describes one dataset: one raw table `raw.<dataset>`, fed by all fi
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, Union
+
+if TYPE_CHECKING:
+    from lake.contracts.source_settings import SourceSettings
 
 LogicalType = Literal["string", "integer", "number", "date", "timestamp", "boolean"]
 WriteMode = Literal["append", "upsert", "replace"]
@@ -131,6 +134,8 @@ class Contract:
     checks: tuple[Check, ...] = ()
     optional: bool = False
     """True: that no file has arrived is no error."""
+    source: Union["SourceSettings", None] = None
+    """How it is fetched, where it is not simply a file; then `location` says only how what lands is written."""
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -47,7 +47,12 @@ def _inbox_state(house: House) -> list[tuple[str, int, int]]:
     """Return path, size in bytes and time of change in ns of every file, sorted by path."""
     state = []
     for path in sorted(
-        {path for contract in house.contracts for _, path in find_files(house.company, contract)}
+        {
+            path
+            for contract in house.contracts
+            if contract.source is None
+            for _, path in find_files(house.company, contract)
+        }
     ):
         try:
             file = path.stat()

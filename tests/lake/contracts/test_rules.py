@@ -27,7 +27,7 @@ RULES = [
     ("name: Sales\n", "slaProperties: [{property: latency, value: 1}]\n", "slaProperties", "freshness_days"),
     ("name: Sales\n", "customProperties: [{property: entity, value: item}]\n", "entity", "put it below `schema`"),
     # the server
-    ("type: local", "type: custom", "servers.export.type", "write `type: local`"),
+    ("type: local", "type: custom", "servers.export.type", "the source is missing"),
     ("format: csv", "format: parquet", "servers.export.format", "has to be one of csv, xlsx"),
     ("format: csv", "format: xlsx", "servers.export.delimiter", "it is for csv@value: \";\""),
     ("${INBOX}/sales_*.csv", "${INBOXX}/sales_*.csv", "servers.export.path", "did you mean INBOX?"),

@@ -1,0 +1,49 @@
+"""How a dataset that is not simply a file is fetched: the kinds there are, and the settings each takes in a contract.
+
+In a contract the server says `type: custom`, and its custom property `source` holds `kind` and that kind's settings. The
+class of the settings and the class that fetches stand in `lake/sources/`; they are imported when a contract names them.
+"""
+
+import importlib
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lake.contracts.document import Node
+from lake.contracts.standard import suggest
+
+KINDS: dict[str, tuple[str, str]] = {}
+"""kind -> ('module:SettingsClass', 'module:SourceClass')."""
+
+
+class SourceSettings(BaseModel):
+    """What every kind has."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    kind: str
+
+
+def read_settings(node: Node) -> SourceSettings | None:
+    """Return the settings that the property `source` holds; problems are noted where they stand."""
+    kind = node.child("kind")
+    if kind is None or kind.value not in KINDS:
+        (kind or node).reject(f"the source needs a kind: {suggest(str(kind.value if kind else ''), KINDS)}")
+        return None
+    try:
+        settings: SourceSettings = load(KINDS[kind.value][0]).model_validate(node.value)
+    except ValidationError as error:
+        for problem in error.errors():
+            place = node
+            for part in problem["loc"]:
+                place = place.child(str(part)) or place
+            key = ".".join(str(part) for part in problem["loc"])
+            place.reject(f"{key}: {problem['msg'].removeprefix('Value error, ')}; correct it")
+        return None
+    return settings
+
+
+def load(name: str) -> Any:
+    """Import 'module:attribute'."""
+    module, _, attribute = name.partition(":")
+    return getattr(importlib.import_module(module), attribute)

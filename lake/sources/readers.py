@@ -1,0 +1,25 @@
+"""Which reader takes a landed file apart, by the contract's format. Each is imported when it is first needed.
+
+A reader is `read(path, name, contract) -> Iterator[Block]`; it raises `FileRefused` for a file that cannot be read to
+its contract as a whole, at the first block or later.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from lake.contracts.model import Contract
+from lake.contracts.source_settings import load
+from lake.sources.block import Block
+
+Reader = Callable[[Path, str, Contract], Iterator[Block]]
+
+READERS = {
+    "csv": "lake.sources.files:read_csv",
+    "xlsx": "lake.sources.spreadsheets:read_xlsx",
+}
+
+
+def reader(contract: Contract) -> Reader:
+    """Return the reader of a contract's format."""
+    found: Reader = load(READERS[contract.location.format])
+    return found
