@@ -1,0 +1,1 @@
+"""One module per group of commands; `orchestration/cli.py` puts them together. Each imports late what it needs."""
