@@ -65,7 +65,10 @@ def read_contract(document: Document, variables: Mapping[str, str]) -> Contract 
     if len(schemas) != 1:
         document.reject(("schema",), f"{len(schemas)} datasets are described: write one per file")
         return None
-    return _contract(root, schemas[0], location, source)
+    contract = _contract(root, schemas[0], location, source)
+    for problem in source.problems(contract) if source else ():
+        document.reject(("servers", 0), problem)
+    return contract
 
 
 def _contract(root: Node, schema: Node, location: Location | None, source: SourceSettings | None) -> Contract:

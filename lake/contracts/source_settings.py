@@ -5,11 +5,13 @@ class of the settings and the class that fetches stand in `lake/sources/`; they 
 """
 
 import importlib
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lake.contracts.document import Node
+from lake.contracts.model import Contract
 from lake.contracts.standard import suggest
 
 KINDS: dict[str, tuple[str, str]] = {}
@@ -22,6 +24,10 @@ class SourceSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
     kind: str
+
+    def problems(self, contract: Contract) -> Iterator[str]:
+        """Yield what in the settings does not go with the rest of the contract: what is wrong and what to do."""
+        yield from ()
 
 
 def read_settings(node: Node) -> SourceSettings | None:
