@@ -48,7 +48,11 @@ def _variables(company: Company, contracts: Sequence[Contract]) -> dict[str, Any
                 "columns": {column: spec["type"] for column, spec in entity["columns"].items()},
                 "key": entity["key"],
                 "sources": [
-                    {"table": contract.dataset, "columns": _mapped(contract)}
+                    {
+                        "table": contract.dataset,
+                        "columns": _mapped(contract),
+                        "where": contract.live_condition,
+                    }
                     for contract in sorted(contracts, key=lambda contract: contract.dataset)
                     if contract.entity == name
                 ],

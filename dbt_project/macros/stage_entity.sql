@@ -1,6 +1,6 @@
 {#
     One entity, united from every raw table whose contract feeds it: all columns typed, null where unmapped, then
-    where each row comes from. A dataset that was never delivered has no raw table yet and counts as empty.
+    where each row comes from. Of a dataset with deletions or history only what counts now. A dataset that was never delivered has no raw table yet and counts as empty.
     `var('entities')` is written by lake/transform.py from entities.yaml and the company's contracts.
 #}
 {% macro stage_entity(entity) -%}
@@ -9,7 +9,7 @@
 {%- for feed in spec.sources -%}
     {%- set raw = source('raw', feed.table) -%}
     {%- if execute and adapter.get_relation(raw.database, raw.schema, raw.identifier) is not none -%}
-        {%- do branches.append({'table': raw, 'dataset': feed.table, 'columns': feed.columns}) -%}
+        {%- do branches.append({'table': raw, 'dataset': feed.table, 'columns': feed.columns, 'where': feed.where}) -%}
     {%- endif -%}
 {%- endfor -%}
 {%- for branch in branches %}
@@ -23,6 +23,9 @@ select
     _line,
     _known_at
 from {{ branch.table }}
+{%- if branch.where %}
+where {{ branch.where }}
+{%- endif %}
 {%- if not loop.last %}
 union all
 {%- endif %}

@@ -114,3 +114,5 @@ def check_day(node: Node, name: str, schema: Node, columns: Mapping[str, Column]
             node.reject(f"there is no column {name!r}: {suggest(name, columns)}")
     elif columns[name].type not in ("date", "timestamp"):
         node.reject(f"{name} is {columns[name].type}: name a date or timestamp column")
+    elif columns[name].pii_action == "drop":
+        node.reject(f"{name} is dropped as personal data: name another, or keep it")

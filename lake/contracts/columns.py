@@ -11,13 +11,21 @@ from typing import Any, get_args
 
 from lake.contracts import values
 from lake.contracts.document import Node
-from lake.contracts.model import Column, LogicalType
+from lake.contracts.loading_options import COLUMN_POLICIES, read_policies
+from lake.contracts.model import Column, LogicalType, PiiAction
+
+
+def _policies(node: Node) -> tuple[tuple[str, str], ...]:
+    return tuple(read_policies(node, COLUMN_POLICIES))
+
 
 CUSTOM: dict[str, values.Parser] = {
     "unit": values.text,
     "maps_to": values.text,
     "allowed": values.list_as_written,
     "default": values.as_written,
+    "pii_action": values.one_of(*get_args(PiiAction)),
+    "schema_policy": _policies,
 }
 """Custom properties of a column. `maps_to` is read by `entities.py`."""
 
@@ -58,6 +66,8 @@ def read_column(node: Node) -> Column | None:
         allowed=custom.get("allowed"),
         default=custom.get("default"),
         pii=node.value.get("classification"),
+        pii_action=custom.get("pii_action", "keep"),
+        schema_policy=custom.get("schema_policy", ()),
         **_options(node, kind),
     )
     _check(node, column)
@@ -153,6 +163,7 @@ def _check(node: Node, column: Column) -> None:
         (node.child("primaryKey") or node).reject(
             f"key column {column.name!r} can be empty: add `required: true`"
         )
+    _check_personal(node, column)
     if quality := node.child("quality"):
         quality.reject("checks stand with the dataset: move them to its `quality`, and name the column there")
     for item in node.items("customProperties"):
@@ -174,6 +185,30 @@ def _check(node: Node, column: Column) -> None:
                 value.reject(
                     f"{column.default!r} is not among the allowed values: add it there or correct it"
                 )
+
+
+def _check_personal(node: Node, column: Column) -> None:
+    """Judge that personal data says what becomes of it, and that nothing needs what is not kept."""
+    custom = {item.value["property"]: item.child("value") or item for item in node.items("customProperties")}
+    action = custom.get("pii_action")
+    if column.pii and action is None:
+        place = node.child("classification") or node
+        place.reject("personal data has to say what becomes of it: add `pii_action` keep, drop or hash")
+    if action is None or action.is_rejected:
+        return
+    if not column.pii:
+        action.reject("is about personal data: add its class as `classification`, or remove it")
+    if column.pii_action == "hash" and column.type != "string":
+        action.reject(f"a hash is text and {column.name} is {column.type}: give it logicalType string")
+    if column.is_hidden and _reference(node):
+        action.reject("a value that is not kept refers to nothing: remove the relationship, or keep it")
+    if column.pii_action == "drop":
+        needed = [word for word in ("primaryKey", "required", "unique") if node.value.get(word)]
+        needed += ["maps_to"] if "maps_to" in custom else []
+        if needed:
+            action.reject(
+                f"a dropped column is empty in raw, so it cannot have {', '.join(needed)}: hash it instead"
+            )
 
 
 def _said(column: Column) -> str:

@@ -1,7 +1,7 @@
 """What a whole document means: `Document` -> `Contract`, with every rule that one contract has by itself.
 
-Here: the file's location, write mode, known_at. Not here: columns (`columns.py`), checks (`checks.py`), the mapping to an entity
-(`entities.py`), what needs the other contracts (`linting.py`).
+Here: the file's location, known_at. Not here: columns (`columns.py`), what decides about loading (`loading_options.py`), checks
+(`checks.py`), the mapping to an entity (`entities.py`), what needs the other contracts (`linting.py`).
 """
 
 import re
@@ -13,6 +13,7 @@ from lake.contracts.checks import check_day, read_checks
 from lake.contracts.columns import read_column
 from lake.contracts.document import Document, Node
 from lake.contracts.entities import read_mapping
+from lake.contracts.loading_options import LOADING, property_node, read_loading
 from lake.contracts.model import Column, Contract, KnownAt, Location
 from lake.contracts.source_settings import SourceSettings, read_settings
 from lake.contracts.standard import API_VERSION, suggest
@@ -43,7 +44,7 @@ SERVER: dict[str, dict[str, values.Parser]] = {
 
 DATASET: dict[str, values.Parser] = {
     "entity": values.text,
-    "write_mode": values.one_of("append", "upsert", "replace"),
+    **LOADING,
     "duplicates": values.one_of("keep", "drop"),
     "business_date": values.text,
     "known_at": _as_is,
@@ -79,12 +80,8 @@ def _contract(root: Node, schema: Node, location: Location | None, source: Sourc
     columns = {node.value["name"]: column for node in properties if (column := read_column(node))}
     _check_schema(schema, properties)
     entity, mapping = read_mapping(schema, custom.get("entity"), columns, custom.get("constants"))
-    if custom.get("write_mode") == "upsert" and not any(node.value.get("primaryKey") for node in properties):
-        _custom(schema, "write_mode").reject(
-            "upsert needs a key: mark the key columns with `primaryKey: true`"
-        )
     if "business_date" in custom:
-        check_day(_custom(schema, "business_date"), custom["business_date"], schema, columns)
+        check_day(property_node(schema, "business_date"), custom["business_date"], schema, columns)
     purpose = (root.value.get("description") or {}).get("purpose", "")
     return Contract(
         dataset=values.sql_name(name),
@@ -96,7 +93,6 @@ def _contract(root: Node, schema: Node, location: Location | None, source: Sourc
         domain=root.value.get("domain", ""),
         location=location or Location(path="", format="csv"),
         columns=tuple(columns.values()),
-        write_mode=custom.get("write_mode", "append"),
         duplicates=custom.get("duplicates", "keep"),
         entity=entity,
         mapping=mapping,
@@ -105,13 +101,8 @@ def _contract(root: Node, schema: Node, location: Location | None, source: Sourc
         checks=read_checks(schema, columns, custom.get("business_date")),
         optional=custom.get("optional", False),
         source=source,
+        **read_loading(schema, columns, custom),
     )
-
-
-def _custom(schema: Node, name: str) -> Node:
-    """Return the value of a custom property known to be there."""
-    item = next(item for item in schema.items("customProperties") if item.value["property"] == name)
-    return item.child("value") or item
 
 
 def _check_head(root: Node) -> None:

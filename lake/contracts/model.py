@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from lake.contracts.source_settings import SourceSettings
 
 LogicalType = Literal["string", "integer", "number", "date", "timestamp", "boolean"]
-WriteMode = Literal["append", "upsert", "replace"]
+WriteMode = Literal["append", "upsert", "replace", "replace_partition", "insert_only", "history"]
 Severity = Literal["stop", "warn"]
+Policy = Literal["evolve", "freeze", "quarantine", "reject"]
+PiiAction = Literal["keep", "drop", "hash"]
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,17 @@ class Column:
     unit: str | None = None
     pii: str | None = None
     """Class of personal data (ODCS classification), None if it has none."""
+    pii_action: PiiAction = "keep"
+    """What becomes of personal data before raw: kept, null in every row, or a keyed hash (equal values stay equal)."""
     default: str | None = None
     """Text used where the field is empty."""
+    schema_policy: tuple[tuple[str, Policy], ...] = ()
+    """What this column says against the dataset's `SchemaPolicy`: (kind of drift, policy)."""
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether its values must not stand anywhere but in the original."""
+        return self.pii_action != "keep"
 
     @property
     def duckdb_type(self) -> str:
@@ -107,6 +118,81 @@ class Check:
 
 
 @dataclass(frozen=True)
+class SchemaPolicy:
+    """What is done when a file does not have the schema of its contract. All drift is named in the report.
+
+    freeze: the contract's columns load as they are, what is new is passed over and what is missing is null.
+    evolve: a new column is loaded as text into a column of its own; a changed type may widen raw to text.
+    quarantine: every row of such a file is quarantined under the rule `schema`. reject: the file is refused.
+    """
+
+    new_columns: Policy = "freeze"
+    missing_columns: Policy = "freeze"
+    """Of columns that may be empty; a file without a required column is refused."""
+    renamed_columns: Policy = "reject"
+    """One is missing while a new one has a similar name: passing over it would lose its values."""
+    changed_types: Policy = "freeze"
+    """Most values of a column no longer have its form: each such row is quarantined for it in any case."""
+    swapped_columns: Policy = "freeze"
+    """Most values of two columns fit each other's rules and not their own."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A control total: the number of rows, or something of a column."""
+
+    kind: Literal["rows", "sum", "min", "max"]
+    column: str | None = None
+
+    def __str__(self) -> str:
+        """Return it as a contract writes it."""
+        return f"{self.kind}({self.column})" if self.column else self.kind
+
+
+@dataclass(frozen=True)
+class Trailer:
+    """The last record of a file, which is no data but says what the file has to hold."""
+
+    marker: str
+    """Regular expression that its first field matches whole."""
+    figures: tuple[Figure | None, ...]
+    """What the fields after the marker say, in order; None is passed over."""
+
+
+@dataclass(frozen=True)
+class Companion:
+    """A control file beside the data file: delimited text with a header."""
+
+    path: str
+    """Its name, in which {stem} and {name} stand for those of the data file."""
+    figures: tuple[tuple[str, Figure], ...]
+    """(its column, what it says)."""
+    delimiter: str = ","
+    file_column: str | None = None
+    """Its column that names the data file; None: its one row is for the one file."""
+
+
+@dataclass(frozen=True)
+class ControlTotals:
+    """What the source itself says a file holds. Rows are all that were read, quarantined ones too."""
+
+    trailer: Trailer | None = None
+    companion: Companion | None = None
+    severity: Severity = "stop"
+    """'stop': a file that does not tie is refused whole; 'warn': it loads, and the report says so."""
+
+
+@dataclass(frozen=True)
+class History:
+    """How the versions of a key follow each other in time (write mode `history`)."""
+
+    valid_from: str | None = None
+    """A date or timestamp column; None: `_known_at`."""
+    close_missing: bool = False
+    """Every delivery holds all keys: one that is missing from it ended when the delivery was known."""
+
+
+@dataclass(frozen=True)
 class Contract:
     """One dataset: how it arrives, what a row is, whom it feeds."""
 
@@ -132,6 +218,15 @@ class Contract:
     """The column that says which day a row is about."""
     known_at: KnownAt = KnownAt()
     checks: tuple[Check, ...] = ()
+    partition_by: tuple[str, ...] = ()
+    """replace_partition: the columns that name a partition; those that a delivery holds are replaced whole."""
+    deletion_column: str | None = None
+    """Boolean column; true says that the key is gone at its source. Staging never sees such a row."""
+    history: History = History()
+    schema_policy: SchemaPolicy = SchemaPolicy()
+    control_totals: ControlTotals | None = None
+    retention_days: int | None = None
+    """Days after loading until `stocklake landing purge` may delete the original; None: it is kept."""
     optional: bool = False
     """True: that no file has arrived is no error."""
     source: Union["SourceSettings", None] = None
@@ -141,6 +236,20 @@ class Contract:
     def keys(self) -> tuple[str, ...]:
         """Names of the key columns, in order."""
         return tuple(column.name for column in self.columns if column.key)
+
+    @property
+    def live_condition(self) -> str | None:
+        """SQL that is true of the raw rows that count now; None where all do."""
+        conditions = ["_is_current"] if self.write_mode == "history" else []
+        if self.deletion_column:
+            conditions.append(f'"{self.deletion_column}" is not true')
+        return " and ".join(conditions) or None
+
+    def policy(self, kind: str, column: str | None = None) -> Policy:
+        """Return what is done about a kind of drift (a field of `SchemaPolicy`), of a column if it is about one."""
+        own = dict(self.column(column).schema_policy) if column else {}
+        policy: Policy = own.get(kind) or getattr(self.schema_policy, kind)
+        return policy
 
     def column(self, name: str) -> Column:
         """Return the column `name`; KeyError if there is none."""

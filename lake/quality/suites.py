@@ -39,8 +39,16 @@ def contract_rules(contract: Contract) -> list[Rule]:
     found.extend(
         replace(_check_rule(table, contract, check), severity=check.severity) for check in contract.checks
     )
+    if contract.live_condition:
+        found = [_of_live_rows(rule, contract.live_condition) for rule in found]
     found.append(_ledger_rule(table, contract))
     return [replace(rule, row_names=contract.keys) for rule in found]
+
+
+def _of_live_rows(rule: Rule, condition: str) -> Rule:
+    """Return a rule that looks past deleted rows and versions that ended; its query alone decides then."""
+    live = f"(SELECT * FROM {{table}} WHERE {condition})"
+    return replace(rule, kind="no_rows", failing=rule.failing.replace("{table}", live))
 
 
 @cache
@@ -57,6 +65,8 @@ def model_rules() -> tuple[Rule, ...]:
 def _column_rules(table: str, column: Column) -> Iterator[Rule]:
     if column.required or column.key:
         yield rules.not_null(table, column.name)
+    if column.is_hidden:
+        return  # what stands in raw is no value of the column
     if column.minimum is not None or column.maximum is not None:
         yield rules.between(table, column.name, column.minimum, column.maximum)
     if column.allowed:
@@ -107,8 +117,8 @@ def _ledger_rule(table: str, contract: Contract) -> Rule:
     agrees = "held = loaded" if contract.write_mode == "append" else "held <= loaded"
     query = (
         "WITH there AS (SELECT _delivery_id AS delivery_id, count(*) AS held FROM {table} GROUP BY ALL),"
-        " ledger AS (SELECT delivery_id, file_name, loaded FROM lake.meta.delivery"
-        f" WHERE dataset = {literal(contract.dataset)} AND status = 'loaded')"
+        " ledger AS (SELECT delivery_id, file_name, sum(loaded) AS loaded FROM lake.meta.delivery"
+        f" WHERE dataset = {literal(contract.dataset)} AND status IN ('loaded', 'replayed') GROUP BY ALL)"
         " SELECT format('{}: the ledger says {} rows loaded, the table holds {}', coalesce(file_name, delivery_id),"
         " coalesce(loaded, 0), coalesce(held, 0)) AS finding"
         " FROM (SELECT delivery_id, file_name, coalesce(loaded, 0) AS loaded, coalesce(held, 0) AS held"

@@ -5,7 +5,7 @@ its format says. Where the text comes from is no business of this module.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
@@ -79,6 +79,8 @@ def conform(block: Block, contract: Contract, references: Mapping[str, pl.Series
         reasons.extend(failures)
     frame = pl.DataFrame([*typed, block.lines.alias("_line")])
     failed = pl.concat([frame for frame in reasons if frame.height] or [pl.DataFrame(schema=REASON_SCHEMA)])
+    if contract.deletion_column and failed.height:
+        failed = _without_deleted(failed, frame[contract.deletion_column], contract.keys)
     if not failed.height and not block.refused:
         return Conformed(frame, pl.DataFrame(schema=REFUSED_SCHEMA), block.rows)
     is_good = (
@@ -87,6 +89,13 @@ def conform(block: Block, contract: Contract, references: Mapping[str, pl.Series
     if failed.height:
         is_good = is_good.scatter(failed["row"].unique(), False)
     return Conformed(frame.filter(is_good), _refused(block, failed), block.rows)
+
+
+def _without_deleted(failed: pl.DataFrame, is_deleted: pl.Series, keys: Sequence[str]) -> pl.DataFrame:
+    """Leave out that a column is empty where the row only says that its key is gone."""
+    of_deleted = is_deleted.fill_null(False).gather(failed["row"])
+    is_excused = of_deleted & (failed["rule"] == "required") & ~failed["column"].is_in(list(keys))
+    return failed.filter(~is_excused.fill_null(False))
 
 
 def _marks(block: Block) -> pl.DataFrame:
