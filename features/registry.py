@@ -69,9 +69,8 @@ def settings(
         "registry": {"path": str(registry or _registry(company)), "cache_ttl_seconds": 0},
         "offline_store": {
             "type": "features.stores.lake.LakeOfflineStore",
-            "catalog": str(company.catalog),
-            "data": str(company.lake_data),
-            "writer_lock": str(company.writer_lock),
+            "company": company.name,
+            "home": str(company.home.parent),
             "snapshot_id": snapshot_id,
         },
         "online_store": {"type": "sqlite", "path": str(company.feast / "online.db")},

@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from lake.errors import CompanyError, HomeError
+from lake.secrets import SecretOnly, SecretText
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
+COMPANY_VARIABLE = "STOCKLAKE_DBT_COMPANY"
+"""Environment variable that tells dbt's process whose lake it opens: name and settings, secrets by reference."""
 
 
 class ServiceTarget(BaseModel):
@@ -80,6 +83,35 @@ class Alerts(BaseModel):
     smtp_host: str | None = None
 
 
+class S3Settings(BaseModel):
+    """How a bucket is reached; keys by reference only."""
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    key_id: SecretOnly
+    secret_key: SecretOnly
+    region: str = "us-east-1"
+    endpoint: str | None = Field(None, pattern=r"^https?://", description="of an S3-compatible server")
+
+
+class LakeSettings(BaseModel):
+    """Where the lake stands; with nothing set, in the home: a SQLite catalogue and a folder."""
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    catalog: SecretText | None = Field(None, description="postgresql://user:${env:NAME}@host/database")
+    data: str | None = Field(None, pattern=r"^s3://[^/]+", description="s3://bucket/prefix")
+    s3: S3Settings | None = None
+
+    @model_validator(mode="after")
+    def _has_keys(self) -> "LakeSettings":
+        if (self.data is None) != (self.s3 is None):
+            raise ValueError("data and s3 go together: name the bucket and how it is reached, or neither")
+        if self.catalog is not None and not self.catalog.template.startswith("postgres"):
+            raise ValueError("the catalog is a postgresql:// URL; leave it out for SQLite in the home folder")
+        return self
+
+
 class CompanySettings(BaseModel):
     """The schema of company.yaml."""
 
@@ -102,6 +134,7 @@ class CompanySettings(BaseModel):
         "${INBOX}", description="where the exports lie: ${INBOX}, ${STOCKLAKE_DATA} or a path"
     )
     alerts: Alerts = Field(default_factory=Alerts)
+    lake: LakeSettings = Field(default_factory=lambda: LakeSettings.model_validate({}))
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,19 @@
-"""The only place that opens DuckDB or the lake: extensions, attach, the writer lock, snapshots.
+"""The only place that opens DuckDB or the lake: extensions, attach, transactions, snapshots.
 
-The lake is a DuckLake: Parquet data under a SQLite catalogue. Readers never wait for the writer. Writers take a
-file lock for their transaction, because several of them on one SQLite catalogue lose commits.
+The lake is a DuckLake: Parquet data under a catalogue (`catalogs.py`). Readers never wait for the writer; writers take
+turns for their transactions.
 """
 
 import importlib.resources
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
-from filelock import FileLock, Timeout
 
+from lake.catalogs import Catalog, PostgresCatalog, S3Store, SqliteCatalog
 from lake.company import Company
-from lake.errors import LakeBusy
 
 ALIAS = "lake"
 SCHEMAS = ("meta", "raw", "staging", "core", "marts", "forecasts", "plan", "orders")
@@ -28,14 +27,8 @@ def extension_path(name: str) -> Path:
     return Path(str(root)) / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
 
 
-def load_extensions(connection: duckdb.DuckDBPyConnection) -> None:
-    """LOAD what ATTACH of a lake needs, from wheels: nothing is downloaded, nothing written to the home folder."""
-    for name in ("ducklake", "sqlite_scanner"):
-        connection.execute(f"LOAD '{extension_path(name)}'")
-
-
 def memory_connection(spill: Path | None = None) -> duckdb.DuckDBPyConnection:
-    """Return an in-memory DuckDB with extensions loaded, no network, UTC, and a memory limit.
+    """Return an in-memory DuckDB with no extension, no network, UTC, and a memory limit.
 
     What does not fit the limit goes to files below `spill`; without it, nowhere.
     """
@@ -51,7 +44,6 @@ def memory_connection(spill: Path | None = None) -> duckdb.DuckDBPyConnection:
             "temp_directory": str(spill) if spill else "",
         },
     )
-    load_extensions(connection)
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET enable_progress_bar = false")
     return connection
@@ -61,39 +53,67 @@ def memory_connection(spill: Path | None = None) -> duckdb.DuckDBPyConnection:
 class Lake:
     """One company's lake. Opening is cheap (about 20 ms): open late, close early."""
 
-    catalog: Path
-    data: Path
-    lock: Path
+    catalog: Catalog
+    data: Path | str
+    """Folder of the Parquet files, or the URL of a bucket and prefix: s3://bucket/prefix."""
+    spill: Path
+    """Folder for what does not fit a connection's memory."""
+    store: S3Store | None = None
 
     @classmethod
     def of(cls, company: Company) -> "Lake":
         """Return the lake of a company; nothing is opened yet."""
-        return cls(company.catalog, company.lake_data, company.writer_lock)
+        settings, spill = company.settings.lake, company.lake_data.parent / "spill"
+        catalog: Catalog = SqliteCatalog(company.catalog, company.writer_lock)
+        if settings.catalog is not None:
+            catalog = PostgresCatalog(settings.catalog, f"stocklake_{company.name}")
+        if settings.data is None:
+            return cls(catalog, company.lake_data, spill)
+        assert settings.s3 is not None
+        s3 = settings.s3
+        store = S3Store(s3.key_id, s3.secret_key, s3.region, s3.endpoint)
+        return cls(catalog, f"{settings.data.rstrip('/')}/{company.name}", spill, store)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the Parquet files lie in a folder of this machine."""
+        return isinstance(self.data, Path)
+
+    def prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Load what ATTACH needs, from wheels: nothing is downloaded, nothing written to the home folder."""
+        names = ["ducklake", self.catalog.extension, *([] if self.store is None else ["httpfs"])]
+        for name in names:
+            connection.execute(f"LOAD '{extension_path(name)}'")
+        connection.execute(f"SET VARIABLE catalog_schema = '{self.catalog.schema}'")
+        self.catalog.prepare(connection)
+        if self.store is not None:
+            self.store.prepare(connection)
+
+    @property
+    def attach_options(self) -> dict[str, str]:
+        """Options of ATTACH, whoever attaches."""
+        return {"DATA_PATH": f"{self.data}/", **self.catalog.options}
 
     def attach_sql(self, *, read_only: bool, snapshot: int | None = None) -> str:
         """Return the ATTACH statement; `snapshot` pins every read to that snapshot of all tables."""
-        options = [f"DATA_PATH '{_quote(self.data)}/'"]
+        options = [f"{key} '{_quote(value)}'" for key, value in self.attach_options.items()]
         if read_only:
             options.append("READ_ONLY")
         if snapshot is not None:
             options.append(f"SNAPSHOT_VERSION {int(snapshot)}")
-        return f"ATTACH 'ducklake:sqlite:{_quote(self.catalog)}' AS {ALIAS} ({', '.join(options)})"
+        return f"ATTACH '{_quote(self.catalog.target)}' AS {ALIAS} ({', '.join(options)})"
 
     @property
     def exists(self) -> bool:
         """Whether anything was ever written."""
-        return self.catalog.exists()
+        return self.catalog.exists
 
     @contextmanager
     def read(self, snapshot: int | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open read-only, at the newest state or at `snapshot`; tables are `lake.<schema>.<table>`."""
         self.ensure()
-        connection = memory_connection(self.catalog.parent / "spill")
-        try:
-            connection.execute(self.attach_sql(read_only=True, snapshot=snapshot))
+        with self._attached(self.attach_sql(read_only=True, snapshot=snapshot)) as connection:
             yield connection
-        finally:
-            connection.close()
 
     @contextmanager
     def write(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -102,57 +122,38 @@ class Lake:
         Raises `LakeBusy` when another process holds the lock for more than ten minutes.
         """
         self.ensure()
-        with self.writer_lock():
-            connection = memory_connection(self.catalog.parent / "spill")
+        with self.writer_lock(), self._attached(self.attach_sql(read_only=False)) as connection:
+            connection.execute("BEGIN TRANSACTION")
             try:
-                connection.execute(self.attach_sql(read_only=False))
-                connection.execute("BEGIN TRANSACTION")
-                try:
-                    yield connection
-                except BaseException:
-                    connection.execute("ROLLBACK")
-                    raise
-                connection.execute("COMMIT")
-            finally:
-                connection.close()
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
 
     @contextmanager
     def writer_lock(self, timeout_s: float = LOCK_TIMEOUT_S) -> Iterator[None]:
         """Hold the one writer's place; re-entrant only across processes that start from the holder (dbt)."""
-        self.lock.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.lock)
-        try:
-            lock.acquire(timeout=timeout_s)
-        except Timeout as error:
-            raise LakeBusy(
-                f"Another process has been writing to {self.data.parent} for more than {timeout_s:.0f} s: "
-                "wait for it, or stop it, and run again."
-            ) from error
-        try:
+        with self.catalog.writer_lock(timeout_s):
             yield
-        finally:
-            lock.release()
 
     def ensure(self) -> None:
         """Make an empty lake with its schemas if there is none; safe when two processes do it at once."""
-        if self.catalog.exists():
+        if self.exists:
             return
         with self.writer_lock():
-            if self.catalog.exists():
+            if self.exists:
                 return
-            self.data.mkdir(parents=True, exist_ok=True)
-            connection = memory_connection(self.catalog.parent / "spill")
-            # Built under another name and renamed: a reader never sees a half-made catalogue.
-            half_made = Lake(self.catalog.with_suffix(".making"), self.data, self.lock)
-            half_made.catalog.unlink(missing_ok=True)
-            try:
-                connection.execute(half_made.attach_sql(read_only=False))
-                for schema in SCHEMAS:
-                    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {ALIAS}.{schema}")
-                connection.execute(f"DETACH {ALIAS}")
-            finally:
-                connection.close()
-            half_made.catalog.rename(self.catalog)
+            if isinstance(self.data, Path):
+                self.data.mkdir(parents=True, exist_ok=True)
+            with self.catalog.making() as catalog:
+                half_made = replace(self, catalog=catalog)
+                with half_made._attached(half_made.attach_sql(read_only=False)) as connection:
+                    connection.execute("BEGIN TRANSACTION")
+                    for schema in SCHEMAS:
+                        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {ALIAS}.{schema}")
+                    connection.execute("COMMIT")
+                    connection.execute(f"DETACH {ALIAS}")
 
     def snapshot(self) -> int:
         """Return the id of the newest snapshot."""
@@ -160,6 +161,23 @@ class Lake:
             row = connection.execute(f"SELECT id FROM {ALIAS}.current_snapshot()").fetchone()
         assert row is not None
         return int(row[0])
+
+    @contextmanager
+    def _attached(self, attach: str) -> Iterator[duckdb.DuckDBPyConnection]:
+        connection = memory_connection(self.spill)
+        try:
+            self.prepare(connection)
+            connection.execute(attach)
+            yield connection
+        finally:
+            connection.close()
+
+
+def metadata(connection: duckdb.DuckDBPyConnection) -> str:
+    """Return where the catalogue's own tables stand in a connection to a lake, to put before their names."""
+    row = connection.execute("SELECT getvariable('catalog_schema')").fetchone()
+    assert row is not None
+    return f'__ducklake_metadata_{ALIAS}."{row[0]}"'
 
 
 def table_exists(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> bool:
@@ -171,5 +189,5 @@ def table_exists(connection: duckdb.DuckDBPyConnection, schema: str, table: str)
     return row is not None and row[0] > 0
 
 
-def _quote(path: Path) -> str:
-    return str(path).replace("'", "''")
+def _quote(text: str) -> str:
+    return text.replace("'", "''")

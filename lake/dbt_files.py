@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from lake.company import PROJECT_ROOT, Company
-from lake.connection import ALIAS, MEMORY_LIMIT
+from lake.connection import ALIAS, MEMORY_LIMIT, Lake
 from lake.contracts.model import Contract
 
 SOURCE_PROJECT = PROJECT_ROOT / "dbt_project"
@@ -118,6 +118,7 @@ def _source_table(contract: Contract) -> dict[str, Any]:
 
 def profile(company: Company) -> dict[str, Any]:
     """Return profiles.yml: the lake attached as dbt's database, extensions from wheels, no network."""
+    lake = Lake.of(company)
     output = {
         "type": "duckdb",
         "path": ":memory:",
@@ -131,10 +132,10 @@ def profile(company: Company) -> dict[str, Any]:
         "plugins": [{"module": PLUGIN_MODULE}],
         "attach": [
             {
-                "path": f"ducklake:sqlite:{company.catalog}",
+                "path": lake.catalog.target,
                 "alias": ALIAS,
                 "is_ducklake": True,
-                "options": {"data_path": f"{company.lake_data}/"},
+                "options": lake.attach_options,
             }
         ],
     }

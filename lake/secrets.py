@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, PlainSerializer
 
 from lake.errors import InputError
 
@@ -78,7 +78,7 @@ def _password(value: Any) -> Any:
     return value
 
 
-SecretText = Annotated[Secret, BeforeValidator(_url)]
+SecretText = Annotated[Secret, BeforeValidator(_url), PlainSerializer(str)]
 """A field of settings that may hold references among other text, such as a URL with a password."""
-SecretOnly = Annotated[Secret, BeforeValidator(_password)]
+SecretOnly = Annotated[Secret, BeforeValidator(_password), PlainSerializer(str)]
 """A field of settings that is a secret whole: it has to be one reference."""

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from lake import progress
-from lake.company import PROJECT_ROOT, Company
-from lake.connection import ALIAS, Lake
+from lake.company import COMPANY_VARIABLE, PROJECT_ROOT, Company
+from lake.connection import Lake, metadata
 from lake.contracts.model import Contract
 from lake.dbt_files import as_yaml, profile, project_files
 from lake.errors import GateFailed, StocklakeError
@@ -102,6 +102,9 @@ def prepare(company: Company, contracts: Sequence[Contract]) -> DbtProject:
         env={
             # dbt imports the plugin of this checkout, also where another one is installed.
             "PYTHONPATH": os.pathsep.join(filter(None, [str(PROJECT_ROOT), os.environ.get("PYTHONPATH")])),
+            COMPANY_VARIABLE: json.dumps(
+                {"name": company.name, "settings": company.settings.model_dump(mode="json")}
+            ),
             "DO_NOT_TRACK": "1",
             "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
             "DBT_VERSION_CHECK": "false",
@@ -298,10 +301,10 @@ def _raw_state(lake: Lake) -> list[tuple[Any, ...]]:
         return connection.execute(
             f"""
             SELECT t.table_name, t.table_uuid, max(c.snapshot_id)
-            FROM __ducklake_metadata_{ALIAS}.ducklake_table AS t
-            JOIN __ducklake_metadata_{ALIAS}.ducklake_schema AS s USING (schema_id)
+            FROM {metadata(connection)}.ducklake_table AS t
+            JOIN {metadata(connection)}.ducklake_schema AS s USING (schema_id)
             -- Data files alone would not tell: small inserts and deletes are held in the catalogue itself.
-            LEFT JOIN __ducklake_metadata_{ALIAS}.ducklake_snapshot_changes AS c
+            LEFT JOIN {metadata(connection)}.ducklake_snapshot_changes AS c
                 ON regexp_matches(c.changes_made, ':' || t.table_id || '(,|$)')
             WHERE s.schema_name = 'raw' AND t.end_snapshot IS NULL AND s.end_snapshot IS NULL
             GROUP BY ALL ORDER BY ALL

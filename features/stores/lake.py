@@ -46,12 +46,10 @@ class LakeOfflineStoreConfig(FeastConfigBaseModel):  # type: ignore[misc]
     """The `offline_store` block of feature_store.yaml. Relative paths start at the repository, `features/`."""
 
     type: Literal["features.stores.lake.LakeOfflineStore"] = "features.stores.lake.LakeOfflineStore"
-    catalog: str
-    """The lake's SQLite catalogue."""
-    data: str
-    """The lake's folder of Parquet files."""
-    writer_lock: str
-    """The lake's lock file; reading never takes it."""
+    company: str
+    """Whose lake it is; company.yaml says where that stands."""
+    home: str
+    """The folder below which companies keep what runs make (STOCKLAKE_HOME)."""
     snapshot_id: int | None = None
     """The snapshot of the release to read; None is the newest release, looked up at each reading."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import duckdb
 from feast.repo_config import RepoConfig
 
+from lake.company import load_company
 from lake.connection import Lake
 from lake.errors import NoRelease
 from lake.releases import current_release, list_releases
@@ -16,9 +17,7 @@ def lake_of(config: RepoConfig) -> Lake:
     """Return the lake that the offline store's settings name."""
     settings = config.offline_store
     root = Path(config.repo_path or ".").resolve()
-    return Lake(
-        *((root / path).resolve() for path in (settings.catalog, settings.data, settings.writer_lock))
-    )
+    return Lake.of(load_company(settings.company, (root / settings.home).resolve()))
 
 
 def has_release(config: RepoConfig) -> bool:

@@ -7,17 +7,17 @@ import hashlib
 
 import duckdb
 
-from lake.connection import table_exists
+from lake.connection import metadata, table_exists
 from lake.quality.rules import Rule
 
 _WATCHED = ("raw", "core", "marts")
 
 _LAST_CHANGE = """
 WITH objects AS (
-    SELECT table_id AS id, schema_id FROM __ducklake_metadata_lake.ducklake_table
-    UNION SELECT view_id, schema_id FROM __ducklake_metadata_lake.ducklake_view
+    SELECT table_id AS id, schema_id FROM {metadata}.ducklake_table
+    UNION SELECT view_id, schema_id FROM {metadata}.ducklake_view
 ), watched AS (
-    SELECT DISTINCT id FROM objects JOIN __ducklake_metadata_lake.ducklake_schema USING (schema_id)
+    SELECT DISTINCT id FROM objects JOIN {metadata}.ducklake_schema USING (schema_id)
     WHERE schema_name IN $schemas
 ), change AS (
     SELECT snapshot_id, unnest(flatten(map_values(changes))) AS what FROM lake.snapshots() WHERE snapshot_id <= $snapshot
@@ -40,7 +40,7 @@ def last_change(connection: duckdb.DuckDBPyConnection, snapshot_id: int) -> str:
     Where snapshots after it have expired, nobody can know: then the answer holds for `snapshot_id` alone.
     """
     parameters = {"schemas": list(_WATCHED), "snapshot": snapshot_id}
-    row = connection.execute(_LAST_CHANGE, parameters).fetchone()
+    row = connection.execute(_LAST_CHANGE.replace("{metadata}", metadata(connection)), parameters).fetchone()
     changed = int(row[0]) if row else 0
     kept = connection.execute(
         "SELECT count(*) FROM lake.snapshots() WHERE snapshot_id > ? AND snapshot_id <= ?",

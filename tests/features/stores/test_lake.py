@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from features.stores.source import LakeSource
+from lake.company import load_company
 from lake.connection import Lake
 from lake.errors import NoRelease
 from tests.features.stores.oracle import candidates
@@ -60,9 +61,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
         "registry": str(home / "registry.db"),
         "offline_store": {
             "type": "features.stores.lake.LakeOfflineStore",
-            "catalog": "catalog.sqlite",
-            "data": "data",
-            "writer_lock": "writer.lock",
+            "company": "example",
+            "home": "homes",
         },
         "online_store": {"type": "sqlite", "path": str(home / "online.db")},
         "materialization": {"pull_latest_features": True},
@@ -78,7 +78,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
 def write(store: FeatureStore, facts: list[dict[str, Any]]) -> int:
     """Put the facts into the lake; return the snapshot, at which the store reads from now on."""
     home = store.config.repo_path
-    lake = Lake(home / "catalog.sqlite", home / "data", home / "writer.lock")
+    company = load_company("example", home / "homes")
+    lake = Lake.of(company)
     with lake.write() as connection:
         connection.execute(
             "CREATE OR REPLACE TABLE lake.marts.fact (k VARCHAR, amount_raw DECIMAL(18, 4), label HUGEINT, flag BOOLEAN,"
@@ -87,7 +88,7 @@ def write(store: FeatureStore, facts: list[dict[str, Any]]) -> int:
         if facts:
             connection.register("facts", pl.DataFrame(facts).select(COLUMNS).to_arrow())
             connection.execute("INSERT INTO lake.marts.fact SELECT * FROM facts")
-    with closing(sqlite3.connect(lake.catalog)) as catalog:  # a tenth of the time of opening the lake
+    with closing(sqlite3.connect(company.catalog)) as catalog:  # a tenth of the time of opening the lake
         snapshot: int = catalog.execute("SELECT max(snapshot_id) FROM ducklake_snapshot").fetchone()[0]
     store.config.offline_store.snapshot_id = snapshot
     return snapshot
@@ -280,10 +281,10 @@ def test_bad_input_is_one_sentence(store: FeatureStore, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"has to read 'schema\.table'"):
         LakeSource(name="x", table="fact", timestamp_field="t")
     config = store.config.model_copy(deep=True)
-    config.offline_store.catalog = str(tmp_path / "nowhere.sqlite")
+    config.offline_store.home = str(tmp_path / "nowhere")
     with pytest.raises(NoRelease, match="There is no lake"):
         known.get_table_column_names_and_types(config)
-    assert not (tmp_path / "nowhere.sqlite").exists()
+    assert not (tmp_path / "nowhere").exists()
 
 
 def test_a_source_is_checked_against_the_release(store: FeatureStore) -> None:

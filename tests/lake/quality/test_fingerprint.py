@@ -76,6 +76,7 @@ def test_an_expired_snapshot_is_never_taken_for_no_change(tmp_path: Path) -> Non
     from lake.connection import memory_connection
 
     with memory_connection() as connection:
+        house.lake.prepare(connection)
         connection.execute(house.lake.attach_sql(read_only=False))
         connection.execute("CALL ducklake_expire_snapshots('lake', versions => [?])", [changed])
     newest = house.lake.snapshot()
