@@ -39,8 +39,21 @@ SERVER: dict[str, dict[str, values.Parser]] = {
         "header_rows": values.whole(1),
         "totals_label": values.text,
     },
+    "jsonl": {"encoding": values.encoding, "other_fields": values.one_of("quarantine", "ignore")},
+    "json": {
+        "encoding": values.encoding,
+        "records_path": values.text,
+        "other_fields": values.one_of("quarantine", "ignore"),
+    },
+    "parquet": {},
 }
 """Custom properties of the server, by format; each is a field of `Location`."""
+
+PACKED: dict[str, values.Parser] = {
+    "maximum_unpacked_mb": values.whole(1),
+    "maximum_ratio": values.whole(1),
+}
+"""Custom properties of the server that any format has: what a compressed file or an archive may grow to."""
 
 DATASET: dict[str, values.Parser] = {
     "entity": values.text,
@@ -155,15 +168,13 @@ def _location(root: Node, variables: Mapping[str, str]) -> tuple[Location | None
     if file_format.value not in SERVER:
         file_format.reject(f"is {file_format.value!r} and has to be one of {', '.join(SERVER)}")
         return None, None
-    known = SERVER[file_format.value] | ({"source": read_settings} if is_fetched else {})
-    others = {
-        name: f"it is for {kind}" for kind, names in SERVER.items() for name in names if name not in known
-    }
+    known = SERVER[file_format.value] | PACKED | ({"source": read_settings} if is_fetched else {})
+    others = {name: f"it is for {_formats_with(name)}" for names in SERVER.values() for name in names}
     found = values.custom_properties(server, known, others)
     for key in ("delimiter", "encoding"):
         if short := server.child(key):
             if key not in known:
-                short.reject(f"{key} is for csv: remove it")
+                short.reject(f"{key} is for {_formats_with(key)}: remove it")
             elif parsed := known[key](short):
                 found[key] = parsed
     if found.get("delimiter", ",") == found.get("quote", '"'):
@@ -174,6 +185,10 @@ def _location(root: Node, variables: Mapping[str, str]) -> tuple[Location | None
     elif path is not None:
         _check_path(path, file_format.value, variables)
     return Location(path=path.value if path else "", format=file_format.value, **found), source
+
+
+def _formats_with(name: str) -> str:
+    return ", ".join(kind for kind, names in SERVER.items() if name in names)
 
 
 def _check_path(node: Node, file_format: str, variables: Mapping[str, str]) -> None:

@@ -75,7 +75,8 @@ class Location:
 
     path: str
     """Glob with variables: '${INBOX}/erp/sales_*.csv'. Compression is told by .gz or .xz."""
-    format: Literal["csv", "xlsx"]
+    format: str
+    """One of `lake.sources.readers.READERS`."""
     delimiter: str = ","
     quote: str = '"'
     encoding: str = "utf-8"
@@ -89,6 +90,14 @@ class Location:
     """xlsx: rows of the header. Merged cells spread to the right; the parts join as 'Upper / Lower'."""
     totals_label: str | None = None
     """xlsx: a row whose first filled cell is this text is a totals row: not data, not counted."""
+    records_path: str | None = None
+    """json: dotted path to the list of objects, `data.items`; None: the document is the list."""
+    other_fields: Literal["quarantine", "ignore"] = "quarantine"
+    """json, jsonl, xml: what becomes of a row with a field that no column reads (rule `unknown_field`)."""
+    maximum_unpacked_mb: int = 50_000
+    """Of a compressed file or an archive. More is refused: a disk is not to be filled by one delivery."""
+    maximum_ratio: int = 250
+    """Unpacked bytes per packed byte, beyond the first 100 MB. Exports reach 10 to 100; deflate's bombs reach 1,000."""
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,10 @@ class Refused:
 
 @dataclass
 class Block:
-    """Some thousand rows as text: one String column per contract column, null where the field is empty."""
+    """Some thousand rows: one column per contract column, as text or with the contract's own type (`typed.py`)."""
 
     text: pl.DataFrame
+    """String columns, null where the field is empty; or a column whose every value is one of the contract's type."""
     lines: pl.Series
     """Int64: the physical line or row on which each row starts, 1-based."""
     raw_text: Callable[[Sequence[int]], list[str]]

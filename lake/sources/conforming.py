@@ -152,7 +152,7 @@ def _check_column(
         if is_bad.any():
             rows = is_bad.arg_true()
             failures.append(
-                pl.DataFrame({"row": rows, "text": text.gather(rows)}).select(
+                pl.DataFrame({"row": rows, "text": text.gather(rows).cast(pl.String)}).select(
                     pl.col("row").cast(pl.UInt32),
                     pl.lit(rule).alias("rule"),
                     pl.lit(column.name).alias("column"),
@@ -203,8 +203,11 @@ def _is_blank(text: pl.Series) -> pl.Series:
 
 
 def cast_text(text: pl.Series, column: Column) -> tuple[pl.Series, pl.Series, pl.Series]:
-    """Return (values, has_form, is_castable) of a String column; empty fields are null, True, True."""
-    if column.type == "string":
+    """Return (values, has_form, is_castable) of a String column; empty fields are null, True, True.
+
+    A column that arrived with the contract's own type (`typed.py`) has its values already.
+    """
+    if column.type == "string" or text.dtype != pl.String:
         every = text.is_null() | True
         return text, every, every
     if column.type == "integer":
@@ -239,7 +242,7 @@ def matches(text: pl.Series, pattern: str) -> pl.Series:
 
 def _scale(text: pl.Series, column: Column) -> tuple[pl.Series, str]:
     """Say which numbers have more decimals than the column has; decimals are never rounded away."""
-    if column.type == "integer":
+    if column.type == "integer" or text.dtype != pl.String:
         return (text.is_null() & False), ""
     pattern = rf"\.[0-9]{{{column.scale + 1},}}\z"
     words = f" has more than {column.scale} decimals"

@@ -15,6 +15,9 @@ Reader = Callable[[Path, str, Contract], Iterator[Block]]
 
 READERS = {
     "csv": "lake.sources.files:read_csv",
+    "json": "lake.sources.json_files:read_json",
+    "jsonl": "lake.sources.json_files:read_jsonl",
+    "parquet": "lake.sources.parquet:read_parquet",
     "xlsx": "lake.sources.spreadsheets:read_xlsx",
 }
 

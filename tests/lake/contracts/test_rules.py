@@ -28,7 +28,9 @@ RULES = [
     ("name: Sales\n", "customProperties: [{property: entity, value: item}]\n", "entity", "put it below `schema`"),
     # the server
     ("type: local", "type: custom", "servers.export.type", "the source is missing"),
-    ("format: csv", "format: parquet", "servers.export.format", "has to be one of csv, xlsx"),
+    ("format: csv", "format: protobuf", "servers.export.format", "has to be one of csv, xlsx"),
+    (SERVER, "      - {property: records_path, value: a}\n", "servers.export.records_path", "it is for json"),
+    (SERVER, "      - {property: maximum_ratio, value: 0}\n", "maximum_ratio", "whole number from 1 up"),
     ("format: csv", "format: xlsx", "servers.export.delimiter", "it is for csv@value: \";\""),
     ("${INBOX}/sales_*.csv", "${INBOXX}/sales_*.csv", "servers.export.path", "did you mean INBOX?"),
     ("${INBOX}/sales_*.csv", "sales_*.csv", "servers.export.path", "begin with ${INBOX}/"),

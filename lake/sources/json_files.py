@@ -1,0 +1,254 @@
+"""JSON lines (one object a line) and JSON documents (a list of objects at a path): where objects stand in a file.
+
+Both are read in pieces, so memory does not grow with the file. A line that is no object is one quarantined row; a
+document that is broken anywhere is refused whole, because nothing says where its next object begins.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lake.contracts.model import Contract
+from lake.errors import FileRefused
+from lake.sources.block import Block, Reason, Refused
+from lake.sources.json_records import NotJson, Record, Shape, decode, many_objects
+from lake.sources.text import clean, text_chunks
+
+BLOCK_RECORDS = 20_000
+MAXIMUM_RECORD_CHARACTERS = 64 << 20
+_SPACE = " \t\r\n"
+
+
+def read_jsonl(path: Path, name: str, contract: Contract) -> Iterator[Block]:
+    """Read JSON lines as blocks of rows; empty lines are none.
+
+    Raises `FileRefused`, at the first block or later, for a file that cannot be read as a whole.
+    """
+    shape, line, rows = Shape(contract), 1, 0
+    for lines in _line_groups(text_chunks(path, name, contract.location), name):
+        block = _line_block(lines, line, shape)
+        line += len(lines)
+        rows += block.rows
+        if block.rows:
+            yield block
+    if rows == 0:
+        raise FileRefused(f"{name} has no rows: deliver it again with its rows, or remove it.")
+
+
+def _line_groups(chunks: Iterator[str], name: str) -> Iterator[list[str]]:
+    """Yield whole lines, some thousand at a time."""
+    pending, line = "", 1
+    for chunk in chunks:
+        *lines, pending = (pending + chunk).split("\n")
+        line += len(lines)
+        for start in range(0, len(lines), BLOCK_RECORDS):
+            yield lines[start : start + BLOCK_RECORDS]
+        if len(pending) > MAXIMUM_RECORD_CHARACTERS:
+            raise FileRefused(
+                f"{name}, line {line}: a row goes on for more than {MAXIMUM_RECORD_CHARACTERS >> 20} million"
+                " characters, so this is no file of JSON lines: deliver one object a line."
+            )
+    if pending:
+        yield [pending]
+
+
+def _line_block(lines: list[str], first: int, shape: Shape) -> Block:
+    records: list[Record] = []
+    numbers: list[int] = []
+    refused: list[Refused] = []
+    with many_objects():
+        for number, text in enumerate(lines, start=first):
+            stripped = text.strip(_SPACE)
+            if not stripped:
+                continue
+            try:
+                record, end = decode(stripped)
+                if end != len(stripped):
+                    raise NotJson("more stands after the object", end)
+                if type(record) is not dict:
+                    raise NotJson("the line holds a value that is no object")
+            except NotJson as error:
+                refused.append(_no_record(number, stripped, str(error)))
+            else:
+                records.append(record)
+                numbers.append(number)
+        return shape.block(records, numbers, lambda row: lines[numbers[row] - first].strip(_SPACE), refused)
+
+
+def _no_record(number: int, text: str, message: str) -> Refused:
+    return Refused(number, clean(text), (Reason("json", None, message),))
+
+
+def read_json(path: Path, name: str, contract: Contract) -> Iterator[Block]:
+    """Read the list of objects at the contract's `records_path` (default: the document is the list).
+
+    `_line` is the object's number in the list, 1-based. Raises `FileRefused` for a document that is broken or cut off
+    anywhere, holds no such list, or has nothing in it.
+    """
+    document = _Document(text_chunks(path, name, contract.location), name)
+    steps = contract.location.records_path.split(".") if contract.location.records_path else []
+    shape, rows = Shape(contract), 0
+    groups = _groups(document.records(steps))
+    while True:
+        with many_objects():
+            group = next(groups, None)
+        if group is None:
+            break
+        block = _document_block(*group, rows + 1, shape)
+        rows += block.rows
+        yield block
+    if rows == 0:
+        raise FileRefused(f"{name} has no rows: deliver it again with its rows, or remove it.")
+
+
+def _groups(records: Iterator[tuple[Any, str]]) -> Iterator[tuple[list[Any], list[str]]]:
+    values: list[Any] = []
+    texts: list[str] = []
+    size = 0
+    for value, text in records:
+        values.append(value)
+        texts.append(text)
+        size += len(text)
+        if len(values) == BLOCK_RECORDS or size > MAXIMUM_RECORD_CHARACTERS:
+            yield values, texts
+            values, texts, size = [], [], 0
+    if values:
+        yield values, texts
+
+
+def _document_block(values: list[Any], texts: list[str], first: int, shape: Shape) -> Block:
+    is_object = [type(value) is dict for value in values]
+    kept = [row for row, is_one in enumerate(is_object) if is_one]
+    refused = [
+        Refused(
+            first + row,
+            clean(texts[row]),
+            (Reason("json", None, "the list holds a value that is no object"),),
+        )
+        for row, is_one in enumerate(is_object)
+        if not is_one
+    ]
+    with many_objects():
+        return shape.block(
+            [values[row] for row in kept],
+            [first + row for row in kept],
+            lambda row: texts[kept[row]],
+            refused,
+        )
+
+
+class _Document:
+    """A JSON document read from the front, a piece of it in memory at a time."""
+
+    def __init__(self, chunks: Iterator[str], name: str) -> None:
+        self.chunks, self.name = chunks, name
+        self.text, self.position, self.line = "", 0, 1
+
+    def records(self, steps: list[str]) -> Iterator[tuple[Any, str]]:
+        """Yield each value of the list at `steps` with its text, and judge the document to its end."""
+        yield from self._list_at(steps, [])
+        if self._peek():
+            raise self._broken("more stands after its end")
+
+    def _list_at(self, steps: list[str], done: list[str]) -> Iterator[tuple[Any, str]]:
+        where = f"at {'.'.join(done)!r}" if done else "as the document"
+        if not steps:
+            if self._peek() != "[":
+                raise self._broken(f"there is no list {where}: name where the list stands by `records_path`")
+            yield from self._values()
+            return
+        if self._peek() != "{":
+            raise self._broken(f"there is no object {where}, so no {'.'.join([*done, *steps])!r} in it")
+        seen: set[str] = set()
+        for key in self._keys(seen):
+            if key == steps[0]:
+                yield from self._list_at(steps[1:], [*done, key])
+            else:
+                self._value()
+        if steps[0] not in seen:
+            raise self._broken(f"there is no {'.'.join([*done, steps[0]])!r}: correct `records_path`")
+
+    def _keys(self, seen: set[str]) -> Iterator[str]:
+        """Yield the keys of the object that begins here; the caller reads the value of each."""
+        self._expect("{")
+        if self._peek() == "}":
+            self._expect("}")
+            return
+        while True:
+            if self._peek() != '"':
+                raise self._broken("a key is missing")
+            key, _ = self._value()
+            if key in seen:
+                raise self._broken(f"the key {key[:80]!r} stands in one object twice")
+            seen.add(key)
+            self._expect(":")
+            yield key
+            if self._expect(",}") == "}":
+                return
+
+    def _values(self) -> Iterator[tuple[Any, str]]:
+        self._expect("[")
+        if self._peek() == "]":
+            self._expect("]")
+            return
+        while True:
+            yield self._value()
+            if self._expect(",]") == "]":
+                return
+
+    def _expect(self, characters: str) -> str:
+        found = self._peek()
+        if not found or found not in characters:
+            wanted = " or ".join(repr(one) for one in characters)
+            raise self._broken(f"{wanted} is missing" if found else "it was cut off")
+        self.position += 1
+        return found
+
+    def _peek(self) -> str:
+        """Return the next character that is no white space, where it now stands; '' at the end."""
+        while True:
+            while self.position < len(self.text):
+                character = self.text[self.position]
+                if character not in _SPACE:
+                    return character
+                self.position += 1
+            if not self._more():
+                return ""
+
+    def _value(self) -> tuple[Any, str]:
+        """Return the value that begins here, and its text."""
+        self._peek()
+        while True:
+            try:
+                value, end = decode(self.text, self.position)
+            except NotJson as error:
+                problem = error.message
+            else:
+                # A number at the end of the piece may go on in the next.
+                if end < len(self.text) or not self._more():
+                    text = self.text[self.position : end]
+                    self.position = end
+                    return value, text
+                continue
+            if len(self.text) - self.position > MAXIMUM_RECORD_CHARACTERS:
+                raise self._broken(
+                    f"a value is broken or longer than {MAXIMUM_RECORD_CHARACTERS >> 20} million characters ({problem})"
+                )
+            if not self._more():
+                raise self._broken(problem)
+
+    def _more(self) -> bool:
+        """Read the next piece behind what is left of this one."""
+        chunk = next(self.chunks, "")
+        if not chunk:
+            return False
+        self.line += self.text.count("\n", 0, self.position)
+        self.text = self.text[self.position :] + chunk
+        self.position = 0
+        return True
+
+    def _broken(self, problem: str) -> FileRefused:
+        line = self.line + self.text.count("\n", 0, self.position)
+        return FileRefused(
+            f"{self.name}, line {line}: the JSON document cannot be read: {problem}; correct it and deliver it again."
+        )

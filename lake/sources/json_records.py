@@ -1,0 +1,175 @@
+"""JSON objects as rows: numbers exactly as written, fields by path, everything odd a reason and never a guess.
+
+Here: decoding one object and turning some thousand into a block. Where objects stand in a file is `json_files.py`.
+"""
+
+import gc
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import polars as pl
+
+from lake.contracts.model import Column, Contract
+from lake.sources.block import Block, Reason, Refused
+from lake.sources.text import NOT_TEXT, clean, nul_marks, texts
+
+Record = dict[str, Any]
+_ABSENT: Record = {}
+
+
+class NotJson(ValueError):
+    """A text that is no JSON value as the standard has it; the message ends a sentence."""
+
+    def __init__(self, message: str, position: int | None = None) -> None:
+        """Say what is wrong, and at which character (0-based) where that is known."""
+        super().__init__(message if position is None else f"{message} at character {position + 1}")
+        self.message = message
+
+
+def _object(pairs: list[tuple[str, Any]]) -> Record:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise NotJson(f"the key {twice[:80]!r} stands in one object twice")
+    return found
+
+
+def _refuse_word(word: str) -> None:
+    raise NotJson(f"{word} is no number of JSON")
+
+
+_DECODER = json.JSONDecoder(
+    parse_float=str, parse_int=str, parse_constant=_refuse_word, object_pairs_hook=_object
+)
+_scan: Callable[[str, int], tuple[Any, int]] = _DECODER.scan_once  # type: ignore[attr-defined]
+
+
+def decode(text: str, start: int = 0) -> tuple[Any, int]:
+    """Return the JSON value that begins at `start`, its numbers as text, and where it ends.
+
+    Raises `NotJson`.
+    """
+    try:
+        return _scan(text, start)
+    except StopIteration as stop:
+        raise NotJson("a value is missing", stop.value) from None
+    except RecursionError:
+        raise NotJson("objects or lists stand too deeply in each other") from None
+    except json.JSONDecodeError as error:
+        raise NotJson(error.msg[0].lower() + error.msg[1:], error.pos) from None
+
+
+@contextmanager
+def many_objects() -> Iterator[None]:
+    """Make no search for cycles while objects are decoded by the thousand: it takes half of the time and finds none."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+class Shape:
+    """What a contract reads of an object: a path per column, and by that, which fields nobody reads."""
+
+    def __init__(self, contract: Contract) -> None:
+        """Prepare the paths; a name with dots is a path."""
+        self.contract = contract
+        self.ignores_others = contract.location.other_fields == "ignore"
+        self.tree: dict[str, Any] = {}
+        for column in contract.columns:
+            node = self.tree
+            *outer, last = column.source_name.split(".")
+            for part in outer:
+                node = node.setdefault(part, {})
+            node.setdefault(last, {})
+        self._nested = {name: below for name, below in self.tree.items() if below}
+        self._seen: set[tuple[str, ...]] = set()
+
+    def others(self, record: Record) -> list[str]:
+        """Return the paths of fields that no column reads."""
+        if self.ignores_others:
+            return []
+        keys = tuple(record)
+        if keys not in self._seen:
+            unknown = [key for key in keys if key not in self.tree]
+            if unknown:
+                return unknown
+            if len(self._seen) < 1000:
+                self._seen.add(keys)
+        if not self._nested:
+            return []
+        return [
+            path for name, below in self._nested.items() for path in _unread(record.get(name), below, name)
+        ]
+
+    def block(
+        self,
+        records: Sequence[Record],
+        lines: Sequence[int],
+        raw: Callable[[int], str],
+        refused: list[Refused],
+    ) -> Block:
+        """Return a block of the records; `raw` gives the text of the record at a position."""
+        marks: list[tuple[int, Reason]] = []
+        columns = [self._column(column, records, marks) for column in self.contract.columns]
+        for row, record in enumerate(records):
+            if unknown := self.others(record):
+                marks.append((row, _unknown_reason(unknown)))
+        frame = pl.DataFrame(columns)
+        marks += nul_marks(frame)
+        return Block(
+            frame,
+            pl.Series("_line", lines, dtype=pl.Int64),
+            lambda rows: [clean(raw(row)) for row in rows],
+            refused=refused,
+            marks=marks,
+        )
+
+    def _column(
+        self, column: Column, records: Sequence[Record], marks: list[tuple[int, Reason]]
+    ) -> pl.Series:
+        *outer, last = column.source_name.split(".")
+        inner: Sequence[Any] = records
+        for part in outer:
+            inner = [record.get(part, _ABSENT) if type(record) is dict else _ABSENT for record in inner]
+        values = [record.get(last) if type(record) is dict else None for record in inner]
+        if not set(map(type, values)) <= {str, type(None)}:
+            for row, value in enumerate(values):
+                if type(value) is bool:
+                    values[row] = "true" if value else "false"
+                elif type(value) is dict or type(value) is list:
+                    values[row] = None
+                    marks.append((row, _nested_reason(column, value)))
+        found, halves = texts(column.name, values)
+        marks += [(row, Reason(NOT_TEXT.rule, column.name, NOT_TEXT.message)) for row in halves]
+        return found
+
+
+def _unread(value: Any, tree: dict[str, Any], path: str) -> list[str]:
+    if not isinstance(value, dict):
+        # A single value where fields should be: what stands there would be lost.
+        return [path] if value is not None else []
+    found = []
+    for key, inner in value.items():
+        if key not in tree:
+            found.append(f"{path}.{key}")
+        elif tree[key]:
+            found += _unread(inner, tree[key], f"{path}.{key}")
+    return found
+
+
+def _unknown_reason(paths: list[str]) -> Reason:
+    shown = ", ".join(repr(path[:80]) for path in paths[:3])
+    more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+    return Reason("unknown_field", None, f"{shown}{more}: no column of the contract reads it")
+
+
+def _nested_reason(column: Column, value: Any) -> Reason:
+    what = f"a list of {len(value)} values" if isinstance(value, list) else "an object"
+    return Reason("nested", column.name, f"{what} stands where one value should be")
