@@ -6,18 +6,18 @@ turns for their transactions.
 
 import importlib.resources
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
 
-from lake.catalogs import Catalog, PostgresCatalog, S3Store, SqliteCatalog
+from lake.catalogs import LOCK_TIMEOUT_S, Catalog, PostgresCatalog, S3Store, SqliteCatalog
 from lake.company import Company
+from lake.errors import StocklakeError
 
 ALIAS = "lake"
 SCHEMAS = ("meta", "raw", "staging", "core", "marts", "forecasts", "plan", "orders")
-LOCK_TIMEOUT_S = 600
 MEMORY_LIMIT = "1500MB"
 
 
@@ -127,9 +127,16 @@ class Lake:
             try:
                 yield connection
             except BaseException:
-                connection.execute("ROLLBACK")
+                with suppress(duckdb.Error):  # what went wrong first is what counts
+                    connection.execute("ROLLBACK")
                 raise
-            connection.execute("COMMIT")
+            try:
+                connection.execute("COMMIT")
+            except duckdb.Error as error:
+                raise StocklakeError(
+                    f"The lake could not commit to {self.catalog} ({' '.join(str(error).split())[:300]}): see that the"
+                    " disk has room and the catalogue answers, and run again; what is not committed is loaded then."
+                ) from error
 
     @contextmanager
     def writer_lock(self, timeout_s: float = LOCK_TIMEOUT_S) -> Iterator[None]:

@@ -155,6 +155,13 @@ def _binaries(folder: Path) -> Path:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """One PostgreSQL server for the whole session (about 1 s)."""
+    with running_postgres() as server:
+        yield server
+
+
+@contextlib.contextmanager
+def running_postgres() -> Iterator[PostgresServer]:
+    """Lend a server of one's own."""
     folder = Path(tempfile.mkdtemp(prefix="stocklake-postgres-"))
     try:
         folder.chmod(0o755)

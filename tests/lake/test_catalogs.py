@@ -1,8 +1,11 @@
 """The lake on its production catalogue: a real PostgreSQL, its data in a folder or on a real S3 server."""
 
 import os
+import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -111,3 +114,35 @@ def test_settings_that_do_not_fit_are_told():
         with pytest.raises(ValueError, match="validation error"):
             settings(**wrong)
     assert CompanyError.exit_code == 2
+
+
+@pytest.mark.parametrize("mode", ["wal", "delete"])
+def test_what_a_dying_writer_left_in_the_sqlite_catalogue_disturbs_nobody(tmp_path, mode):
+    home = company(tmp_path)
+    deliver(home, "sales_1.csv", BODY)
+    load(home, contract())
+    with closing(sqlite3.connect(home.catalog)) as catalog:
+        catalog.execute(f"PRAGMA journal_mode = {mode}")
+    died = subprocess.run(
+        [sys.executable, "-c", _DIES_IN_COMMIT, str(home.catalog)],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    left = home.catalog.with_name(f"catalog.sqlite-{'wal' if mode == 'wal' else 'journal'}")
+    assert left.stat().st_size > 0
+    assert rows(home, "SELECT count(*) FROM lake.raw.sales") == [(2,)]
+    deliver(home, "sales_2.csv", HEADER + "B1,1,2.50,2024-01-07\n")
+    assert load(home, contract(), run_id="after").is_clean
+
+
+_DIES_IN_COMMIT = """
+import os, signal, sqlite3, sys
+catalog = sqlite3.connect(sys.argv[1], isolation_level=None)
+catalog.execute("PRAGMA cache_size = 1")  # so that pages reach the file before the commit
+catalog.execute("BEGIN")
+catalog.execute("UPDATE ducklake_snapshot SET snapshot_id = snapshot_id + 1000")
+catalog.execute("CREATE TABLE torn AS SELECT randomblob(100000) AS x FROM ducklake_snapshot")
+os.kill(os.getpid(), signal.SIGKILL)
+"""

@@ -1,0 +1,74 @@
+"""The reader that runs all through `benchmarks.crashes`: it opens the lake again and again and judges what it sees.
+
+In one transaction: the rows of every delivery are those that the ledger says, the quarantined rows too, and the journal's
+committed offset is that of its rows. It notes its longest wait, and every error.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.crash_loader import company, contracts
+from lake.connection import Lake, table_exists
+
+_BALANCE = """
+SELECT dataset, delivery_id, rows_read, loaded, quarantined, duplicate, unchanged FROM lake.meta.delivery
+WHERE status = 'loaded' AND rows_read <> loaded + quarantined + duplicate + unchanged
+"""
+_ROWS = """
+WITH found AS (SELECT _delivery_id AS delivery_id, count(*) AS n FROM lake.raw.{dataset} GROUP BY ALL),
+told AS (SELECT delivery_id, loaded FROM lake.meta.delivery WHERE dataset = '{dataset}' AND loaded > 0)
+SELECT * FROM found FULL JOIN told USING (delivery_id) WHERE n IS DISTINCT FROM loaded
+"""
+_REFUSED = """
+WITH found AS (SELECT delivery_id, count(*) AS n FROM lake.meta.quarantine GROUP BY ALL),
+told AS (SELECT delivery_id, quarantined FROM lake.meta.delivery WHERE quarantined > 0)
+SELECT * FROM found FULL JOIN told USING (delivery_id) WHERE n IS DISTINCT FROM quarantined
+"""
+_OFFSET = """
+SELECT (SELECT count(*) FROM lake.raw.journal) AS n,
+    (SELECT (position ->> 'offset')::INT FROM lake.meta.position WHERE dataset = 'journal') AS told
+WHERE n IS DISTINCT FROM coalesce(told, 0)
+"""
+
+
+def look(lake: Lake, appended: list[str]) -> list[str]:
+    """Return what is torn at this moment, in words; nothing if all is well."""
+    torn = []
+    with lake.read() as connection:
+        connection.execute("BEGIN TRANSACTION")
+        if not table_exists(connection, "meta", "delivery"):
+            return []
+        questions = {"identity": _BALANCE, "quarantine": _REFUSED}
+        for dataset in appended:
+            if table_exists(connection, "raw", dataset):
+                questions[dataset] = _ROWS.format(dataset=dataset)
+        if table_exists(connection, "raw", "journal"):
+            questions["offset"] = _OFFSET
+        for name, query in questions.items():
+            rows = connection.execute(query).fetchall()
+            if rows:
+                torn.append(f"{name}: {rows[:3]}")
+    return torn
+
+
+def main(folder: str, lake_settings: str, report: str, stop: str) -> None:
+    """Read until the file `stop` exists; then write what was seen to `report`."""
+    lake = Lake.of(company(Path(folder), json.loads(lake_settings)))
+    appended = [one.dataset for one in contracts(Path(folder)) if one.write_mode == "append"]
+    seen = {"looks": 0, "torn": [], "errors": [], "longest_s": 0.0}
+    while not Path(stop).exists():
+        began = time.perf_counter()
+        try:
+            seen["torn"] += look(lake, appended)
+        except Exception as error:
+            seen["errors"].append(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
+        seen["longest_s"] = max(seen["longest_s"], time.perf_counter() - began)
+        seen["looks"] += 1
+        time.sleep(0.2)
+    Path(report).write_text(json.dumps(seen), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
