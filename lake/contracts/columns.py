@@ -24,6 +24,8 @@ CUSTOM: dict[str, values.Parser] = {
     "maps_to": values.text,
     "allowed": values.list_as_written,
     "default": values.as_written,
+    "start": values.whole(1),
+    "width": values.whole(1),
     "pii_action": values.one_of(*get_args(PiiAction)),
     "schema_policy": _policies,
 }
@@ -65,6 +67,8 @@ def read_column(node: Node) -> Column | None:
         unit=custom.get("unit"),
         allowed=custom.get("allowed"),
         default=custom.get("default"),
+        start=custom.get("start"),
+        width=custom.get("width"),
         pii=node.value.get("classification"),
         pii_action=custom.get("pii_action", "keep"),
         schema_policy=custom.get("schema_policy", ()),

@@ -13,6 +13,7 @@ from lake.contracts.checks import check_day, read_checks
 from lake.contracts.columns import read_column
 from lake.contracts.document import Document, Node
 from lake.contracts.entities import read_mapping
+from lake.contracts.layout import place_columns
 from lake.contracts.loading_options import LOADING, property_node, read_loading
 from lake.contracts.model import Column, Contract, KnownAt, Location
 from lake.contracts.source_settings import SourceSettings, read_settings
@@ -46,6 +47,13 @@ SERVER: dict[str, dict[str, values.Parser]] = {
         "other_fields": values.one_of("quarantine", "ignore"),
     },
     "parquet": {},
+    "xml": {"record_path": values.element_path, "other_fields": values.one_of("quarantine", "ignore")},
+    "fixed_width": {
+        "encoding": values.encoding,
+        "header_lines": values.whole(0),
+        "short_lines": values.one_of("quarantine", "pad"),
+        "widths": values.list_of_whole(1),
+    },
 }
 """Custom properties of the server, by format; each is a field of `Location`."""
 
@@ -105,7 +113,7 @@ def _contract(root: Node, schema: Node, location: Location | None, source: Sourc
         owner=_owner(root),
         domain=root.value.get("domain", ""),
         location=location or Location(path="", format="csv"),
-        columns=tuple(columns.values()),
+        columns=place_columns(schema, columns.values(), location),
         duplicates=custom.get("duplicates", "keep"),
         entity=entity,
         mapping=mapping,
@@ -184,6 +192,8 @@ def _location(root: Node, variables: Mapping[str, str]) -> tuple[Location | None
         kind.reject("the source is missing: add the custom property `source` with its kind")
     elif path is not None:
         _check_path(path, file_format.value, variables)
+    if file_format.value == "xml" and "record_path" not in found:
+        server.reject("the record_path is missing: name the element that is a row, e.g. Orders/Order")
     return Location(path=path.value if path else "", format=file_format.value, **found), source
 
 

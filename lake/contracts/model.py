@@ -48,6 +48,10 @@ class Column:
     """What becomes of personal data before raw: kept, null in every row, or a keyed hash (equal values stay equal)."""
     default: str | None = None
     """Text used where the field is empty."""
+    start: int | None = None
+    """fixed_width: its first character in the line, 1-based."""
+    width: int | None = None
+    """fixed_width: its number of characters."""
     schema_policy: tuple[tuple[str, Policy], ...] = ()
     """What this column says against the dataset's `SchemaPolicy`: (kind of drift, policy)."""
 
@@ -94,6 +98,14 @@ class Location:
     """json: dotted path to the list of objects, `data.items`; None: the document is the list."""
     other_fields: Literal["quarantine", "ignore"] = "quarantine"
     """json, jsonl, xml: what becomes of a row with a field that no column reads (rule `unknown_field`)."""
+    record_path: str | None = None
+    """xml: the element that is a row, by local names: `Order`, or `Orders/Order` for those in an `Orders` only."""
+    widths: tuple[int, ...] | None = None
+    """fixed_width: characters of each column, side by side; None: each column has its own start and width."""
+    header_lines: int = 0
+    """fixed_width: lines at the top that are no rows."""
+    short_lines: Literal["quarantine", "pad"] = "quarantine"
+    """fixed_width: what a line means that ends before its last column: it was cut off, or trailing blanks were."""
     maximum_unpacked_mb: int = 50_000
     """Of a compressed file or an archive. More is refused: a disk is not to be filled by one delivery."""
     maximum_ratio: int = 250

@@ -68,6 +68,26 @@ def whole(minimum: int) -> Parser:
     return parse
 
 
+def list_of_whole(minimum: int) -> Parser:
+    """Return a parser of lists of whole numbers from `minimum` up."""
+
+    def parse(node: Node) -> tuple[int, ...] | None:
+        numbers = [whole(minimum)(item) for item in node.items()]
+        if not numbers:
+            node.reject(f"has to be a list of at least one whole number, not {node.value!r}")
+        return tuple(number for number in numbers if number is not None) or None
+
+    return parse
+
+
+def element_path(node: Node) -> str | None:
+    """Return local names of XML elements, one inside the other: 'Orders/Order'."""
+    if isinstance(node.value, str) and re.fullmatch(r"[\w.-]+(/[\w.-]+)*", node.value):
+        return node.value
+    node.reject(f"has to be names of elements like Orders/Order, without namespaces, not {node.value!r}")
+    return None
+
+
 def text(node: Node) -> str | None:
     """Return a text that is not blank."""
     if isinstance(node.value, str) and node.value.strip():

@@ -12,10 +12,8 @@ from lake.contracts.model import Contract
 from lake.errors import FileRefused
 from lake.sources.block import Block, Reason, Refused
 from lake.sources.json_records import NotJson, Record, Shape, decode, many_objects
-from lake.sources.text import clean, text_chunks
+from lake.sources.text import GROUP_LINES, MAXIMUM_LINE_CHARACTERS, clean, line_groups, text_chunks
 
-BLOCK_RECORDS = 20_000
-MAXIMUM_RECORD_CHARACTERS = 64 << 20
 _SPACE = " \t\r\n"
 
 
@@ -25,7 +23,7 @@ def read_jsonl(path: Path, name: str, contract: Contract) -> Iterator[Block]:
     Raises `FileRefused`, at the first block or later, for a file that cannot be read as a whole.
     """
     shape, line, rows = Shape(contract), 1, 0
-    for lines in _line_groups(text_chunks(path, name, contract.location), name):
+    for lines in line_groups(text_chunks(path, name, contract.location), name):
         block = _line_block(lines, line, shape)
         line += len(lines)
         rows += block.rows
@@ -33,23 +31,6 @@ def read_jsonl(path: Path, name: str, contract: Contract) -> Iterator[Block]:
             yield block
     if rows == 0:
         raise FileRefused(f"{name} has no rows: deliver it again with its rows, or remove it.")
-
-
-def _line_groups(chunks: Iterator[str], name: str) -> Iterator[list[str]]:
-    """Yield whole lines, some thousand at a time."""
-    pending, line = "", 1
-    for chunk in chunks:
-        *lines, pending = (pending + chunk).split("\n")
-        line += len(lines)
-        for start in range(0, len(lines), BLOCK_RECORDS):
-            yield lines[start : start + BLOCK_RECORDS]
-        if len(pending) > MAXIMUM_RECORD_CHARACTERS:
-            raise FileRefused(
-                f"{name}, line {line}: a row goes on for more than {MAXIMUM_RECORD_CHARACTERS >> 20} million"
-                " characters, so this is no file of JSON lines: deliver one object a line."
-            )
-    if pending:
-        yield [pending]
 
 
 def _line_block(lines: list[str], first: int, shape: Shape) -> Block:
@@ -109,7 +90,7 @@ def _groups(records: Iterator[tuple[Any, str]]) -> Iterator[tuple[list[Any], lis
         values.append(value)
         texts.append(text)
         size += len(text)
-        if len(values) == BLOCK_RECORDS or size > MAXIMUM_RECORD_CHARACTERS:
+        if len(values) == GROUP_LINES or size > MAXIMUM_LINE_CHARACTERS:
             yield values, texts
             values, texts, size = [], [], 0
     if values:
@@ -230,9 +211,9 @@ class _Document:
                     self.position = end
                     return value, text
                 continue
-            if len(self.text) - self.position > MAXIMUM_RECORD_CHARACTERS:
+            if len(self.text) - self.position > MAXIMUM_LINE_CHARACTERS:
                 raise self._broken(
-                    f"a value is broken or longer than {MAXIMUM_RECORD_CHARACTERS >> 20} million characters ({problem})"
+                    f"a value is broken or longer than {MAXIMUM_LINE_CHARACTERS >> 20} million characters ({problem})"
                 )
             if not self._more():
                 raise self._broken(problem)

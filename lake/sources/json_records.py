@@ -16,7 +16,10 @@ from lake.sources.block import Block, Reason, Refused
 from lake.sources.text import NOT_TEXT, clean, nul_marks, texts
 
 Record = dict[str, Any]
+Tree = dict[str, Any]
 _ABSENT: Record = {}
+TEXT = "\0"
+"""Key of a value itself beside the fields inside it: in a tree, that a column reads it; in a record of XML, its text."""
 
 
 class NotJson(ValueError):
@@ -77,18 +80,20 @@ def many_objects() -> Iterator[None]:
 class Shape:
     """What a contract reads of an object: a path per column, and by that, which fields nobody reads."""
 
-    def __init__(self, contract: Contract) -> None:
-        """Prepare the paths; a name with dots is a path."""
-        self.contract = contract
+    def __init__(self, contract: Contract, separator: str = ".") -> None:
+        """Prepare the paths: a name with separators is one."""
+        self.contract, self.separator = contract, separator
         self.ignores_others = contract.location.other_fields == "ignore"
-        self.tree: dict[str, Any] = {}
+        self.tree: Tree = {}
         for column in contract.columns:
             node = self.tree
-            *outer, last = column.source_name.split(".")
-            for part in outer:
+            for part in column.source_name.split(separator):
                 node = node.setdefault(part, {})
-            node.setdefault(last, {})
-        self._nested = {name: below for name, below in self.tree.items() if below}
+            node[TEXT] = {}
+        # Of an XML element's attributes only its own value tells: there each field is looked into.
+        self._opened = {
+            name: below for name, below in self.tree.items() if separator == "/" or set(below) != {TEXT}
+        }
         self._seen: set[tuple[str, ...]] = set()
 
     def others(self, record: Record) -> list[str]:
@@ -102,11 +107,25 @@ class Shape:
                 return unknown
             if len(self._seen) < 1000:
                 self._seen.add(keys)
-        if not self._nested:
-            return []
         return [
-            path for name, below in self._nested.items() for path in _unread(record.get(name), below, name)
+            path
+            for name, below in self._opened.items()
+            for path in self._unread(record.get(name), below, name)
         ]
+
+    def _unread(self, value: Any, tree: Tree, path: str) -> list[str]:
+        if type(value) is not dict:
+            # A single value where fields should be: what stands there would be lost.
+            return [path] if value is not None and TEXT not in tree else []
+        if set(tree) == {TEXT} and TEXT not in value:
+            return []  # an object where a value should be has a reason of its own
+        found = []
+        for key, inner in value.items():
+            if key not in tree:
+                found.append(path if key == TEXT else f"{path}{self.separator}{key}")
+            elif key != TEXT:
+                found += self._unread(inner, tree[key], f"{path}{self.separator}{key}")
+        return found
 
     def block(
         self,
@@ -134,7 +153,7 @@ class Shape:
     def _column(
         self, column: Column, records: Sequence[Record], marks: list[tuple[int, Reason]]
     ) -> pl.Series:
-        *outer, last = column.source_name.split(".")
+        *outer, last = column.source_name.split(self.separator)
         inner: Sequence[Any] = records
         for part in outer:
             inner = [record.get(part, _ABSENT) if type(record) is dict else _ABSENT for record in inner]
@@ -144,24 +163,13 @@ class Shape:
                 if type(value) is bool:
                     values[row] = "true" if value else "false"
                 elif type(value) is dict or type(value) is list:
-                    values[row] = None
-                    marks.append((row, _nested_reason(column, value)))
+                    own = value.get(TEXT) if type(value) is dict else None
+                    values[row] = own
+                    if own is None:
+                        marks.append((row, _nested_reason(column, value)))
         found, halves = texts(column.name, values)
         marks += [(row, Reason(NOT_TEXT.rule, column.name, NOT_TEXT.message)) for row in halves]
         return found
-
-
-def _unread(value: Any, tree: dict[str, Any], path: str) -> list[str]:
-    if not isinstance(value, dict):
-        # A single value where fields should be: what stands there would be lost.
-        return [path] if value is not None else []
-    found = []
-    for key, inner in value.items():
-        if key not in tree:
-            found.append(f"{path}.{key}")
-        elif tree[key]:
-            found += _unread(inner, tree[key], f"{path}.{key}")
-    return found
 
 
 def _unknown_reason(paths: list[str]) -> Reason:

@@ -15,9 +15,11 @@ Reader = Callable[[Path, str, Contract], Iterator[Block]]
 
 READERS = {
     "csv": "lake.sources.files:read_csv",
+    "fixed_width": "lake.sources.fixed_width:read_fixed_width",
     "json": "lake.sources.json_files:read_json",
     "jsonl": "lake.sources.json_files:read_jsonl",
     "parquet": "lake.sources.parquet:read_parquet",
+    "xml": "lake.sources.xml:read_xml",
     "xlsx": "lake.sources.spreadsheets:read_xlsx",
 }
 

@@ -12,6 +12,8 @@ from lake.sources.block import Reason
 from lake.sources.packed import open_stream
 
 CHUNK_BYTES = 8 << 20
+GROUP_LINES = 20_000
+MAXIMUM_LINE_CHARACTERS = 64 << 20
 NUL = Reason("nul_byte", None, "a NUL byte stands in the row")
 NOT_TEXT = Reason("encoding", None, "bytes that the contract's encoding does not have")
 
@@ -38,6 +40,29 @@ def text_chunks(path: Path, name: str, location: Location) -> Iterator[str]:
                 yield chunk
             if not data:
                 return
+
+
+def line_groups(chunks: Iterator[str], name: str) -> Iterator[list[str]]:
+    """Yield the lines of a text, some thousand at a time: ended by LF or CRLF (the CR stays), or all by CR alone.
+
+    Raises `FileRefused` for a line that does not end within `MAXIMUM_LINE_CHARACTERS`.
+    """
+    pending, line, returns_only = "", 1, None
+    for chunk in chunks:
+        if returns_only is None:
+            returns_only = "\n" not in chunk and "\r" in chunk
+        text = chunk.replace("\r", "\n") if returns_only else chunk
+        *lines, pending = (pending + text).split("\n")
+        line += len(lines)
+        for start in range(0, len(lines), GROUP_LINES):
+            yield lines[start : start + GROUP_LINES]
+        if len(pending) > MAXIMUM_LINE_CHARACTERS:
+            raise FileRefused(
+                f"{name}, line {line}: a row goes on for more than {MAXIMUM_LINE_CHARACTERS >> 20} million characters, so"
+                " its lines do not end as the contract's format says: deliver it with one row a line."
+            )
+    if pending:
+        yield [pending]
 
 
 def nul_marks(frame: pl.DataFrame) -> list[tuple[int, Reason]]:

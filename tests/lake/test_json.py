@@ -12,7 +12,7 @@ from lake import quarantine
 from lake.connection import Lake
 from lake.contracts.model import Column
 from lake.errors import FileRefused
-from lake.sources import json_files
+from lake.sources import json_files, text
 from lake.sources.conforming import conform
 from lake.sources.json_files import read_json, read_jsonl
 from tests.lake.loading_kit import company, contract, deliver, load, rows
@@ -109,7 +109,7 @@ def test_objects_in_each_other_without_end_are_one_bad_row(tmp_path):
 
 
 def test_an_endless_line_is_refused_early(tmp_path, monkeypatch):
-    monkeypatch.setattr(json_files, "MAXIMUM_RECORD_CHARACTERS", 1000)
+    monkeypatch.setattr(text, "MAXIMUM_LINE_CHARACTERS", 1000)
     with pytest.raises(FileRefused, match="line 2: a row goes on for more than"):
         read(tmp_path, '{"item": "A"}\n{"item": "' + "x" * 2000)
 
@@ -132,7 +132,7 @@ DOCUMENT = '{"total": 3, "next": {"x": [1, "}"]},\n "data": {"page": 1, "items":
 
 @pytest.mark.parametrize("chunk", [1, 7, 1 << 20])
 def test_a_document_is_read_in_pieces_of_any_size(tmp_path, monkeypatch, chunk):
-    monkeypatch.setattr("lake.sources.text.CHUNK_BYTES", chunk)
+    monkeypatch.setattr(text, "CHUNK_BYTES", chunk)
     [found] = read(tmp_path, DOCUMENT, read_json, records_path="data.items")
     assert found.good.select("item_id", "quantity", "price", "_line").rows() == [
         ("A", None, Decimal("1.1000"), 1),
@@ -168,8 +168,8 @@ def test_a_broken_document_is_refused_whole(tmp_path, content, path, sentence):
 
 
 def test_a_long_value_that_never_ends_is_refused_early(tmp_path, monkeypatch):
-    monkeypatch.setattr(json_files, "MAXIMUM_RECORD_CHARACTERS", 1000)
-    monkeypatch.setattr("lake.sources.text.CHUNK_BYTES", 500)
+    monkeypatch.setattr(json_files, "MAXIMUM_LINE_CHARACTERS", 1000)
+    monkeypatch.setattr(text, "CHUNK_BYTES", 500)
     with pytest.raises(FileRefused, match="broken or longer than"):
         read(tmp_path, '[{"item": "' + "x" * 5000, read_json, name="feed.json")
 
