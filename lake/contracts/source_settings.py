@@ -14,7 +14,16 @@ from lake.contracts.document import Node
 from lake.contracts.model import Contract
 from lake.contracts.standard import suggest
 
-KINDS: dict[str, tuple[str, str]] = {}
+KINDS: dict[str, tuple[str, str]] = {
+    "database": (
+        "lake.sources.databases.settings:DatabaseSettings",
+        "lake.sources.databases.tables:DatabaseSource",
+    ),
+    "postgres_cdc": (
+        "lake.sources.databases.settings:CdcSettings",
+        "lake.sources.databases.cdc:ChangeSource",
+    ),
+}
 """kind -> ('module:SettingsClass', 'module:SourceClass')."""
 
 

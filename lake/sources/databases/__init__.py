@@ -1,0 +1,1 @@
+"""Databases as sources: tables and queries of any SQLAlchemy URL (`tables.py`), and PostgreSQL's change log (`cdc.py`)."""
