@@ -4,11 +4,13 @@ Here: engines, ADBC connections, session settings, errors. Not here: what is ask
 """
 
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
+import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.pool import NullPool
@@ -18,6 +20,10 @@ from lake.sources.databases.settings import ConnectionSettings
 
 POSTGRES_SESSION = {"timezone": "UTC", "datestyle": "ISO", "intervalstyle": "iso_8601", "bytea_output": "hex"}
 """So that values read as text are the same whoever reads them."""
+
+_OF_DRIVERS = re.compile(
+    r"^([A-Z_]+: )?(\[libpq\] )?(Failed to prepare query: |Execution error \[\w+\]: )?((ERROR|FATAL): *)?"
+)
 
 
 class Database:
@@ -152,9 +158,7 @@ class Session:
 
 def _driver_errors() -> tuple[type[Exception], ...]:
     """Return what drivers raise; those that were never imported raise nothing."""
-    import sys
-
-    found: list[type[Exception]] = [sa.exc.SQLAlchemyError, OSError]
+    found: list[type[Exception]] = [sa.exc.SQLAlchemyError, pa.ArrowException, OSError]
     for module in (
         "psycopg2",
         "sqlite3",
@@ -178,5 +182,4 @@ def _first_line(error: BaseException) -> str:
     said = lines[0]
     if said.endswith(":") and len(lines) > 1:
         said = f"{said} {lines[1]}"
-    said = re.sub(r"^(\w+: )?(\[libpq\] )?", "", said, count=1)
-    return re.sub(r"^(Failed to prepare query: )?(ERROR|FATAL): *", "", said).rstrip(".;")
+    return _OF_DRIVERS.sub("", said).rstrip(".;")

@@ -45,7 +45,7 @@ def live(contract: Contract) -> str:
 def selected(contract: Contract, now: datetime) -> str:
     """Return what of a raw row its tombstone keeps, under the names of the source: the key, and when it is known.
 
-    A row that comes back with the times it had must count again, so a tombstone is known when its row was. In a history
+    The contract's other columns are there, and empty. A row that comes back with the times it had must count again, so a tombstone is known when its row was. In a history
     the version ends when the deletion was found.
     """
     columns = [f'standing."{name}" AS {_quoted(contract.column(name).source_name)}' for name in contract.keys]
@@ -58,6 +58,9 @@ def selected(contract: Contract, now: datetime) -> str:
         if contract.write_mode == "history" and name != contract.business_date:
             value = f"greatest({value}, TIMESTAMP '{now}'::{contract.column(name).duckdb_type})"
         columns.append(f"{value} AS {_quoted(contract.column(name).source_name)}")
+    for column in contract.columns:
+        if column.name not in {*contract.keys, *times, contract.deletion_column}:
+            columns.append(f"NULL::VARCHAR AS {_quoted(column.source_name)}")
     return ", ".join(columns)
 
 

@@ -16,7 +16,8 @@ IDEMPOTENT = ("upsert", "insert_only", "history")
 COMMIT_TIME, COMMIT_LSN, OPERATION = "_commit_timestamp", "_commit_lsn", "_operation"
 """Columns that change data capture fills where a contract has them (as physicalName)."""
 
-_WRITTEN_PASSWORD = re.compile(r"://[^/@]*:(?!\$\{)[^@/]+@")
+_REFERENCE = re.compile(r"\$\{[^}]*\}")
+_WRITTEN_PASSWORD = re.compile(r"://[^/@:]*:[^@/]+@")
 _TABLE = re.compile(r"[^.\s][^.]*(\.[^.]+)?")
 
 
@@ -82,7 +83,7 @@ class ConnectionSettings(SourceSettings):
     @field_validator("url")
     @classmethod
     def _hides_its_password(cls, url: Secret) -> Secret:
-        if _WRITTEN_PASSWORD.search(url.template):
+        if _WRITTEN_PASSWORD.search(_REFERENCE.sub("", url.template)):
             raise ValueError("a password stands in no contract: write ${env:NAME} or ${file:/path}")
         return url
 

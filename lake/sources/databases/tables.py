@@ -149,7 +149,7 @@ class _Reading:
 
     def deletions(self, lake: Lake, lake_snapshot: int) -> Iterator[Arrival]:
         """Yield a tombstone for each key that raw holds and the source does not."""
-        self.place |= {"compared_at": datetime.now(UTC).isoformat(timespec="seconds"), "runs": 0}
+        self.place |= {"compared_at": datetime.now(UTC).isoformat(timespec="seconds"), "runs": 1}
         names = [self.contract.column(key).source_name for key in self.contract.keys]
         with (
             self.database.asking("Comparing keys"),
