@@ -19,10 +19,6 @@ KINDS: dict[str, tuple[str, str]] = {
         "lake.sources.databases.settings:DatabaseSettings",
         "lake.sources.databases.tables:DatabaseSource",
     ),
-    "postgres_cdc": (
-        "lake.sources.databases.settings:CdcSettings",
-        "lake.sources.databases.cdc:ChangeSource",
-    ),
 }
 """kind -> ('module:SettingsClass', 'module:SourceClass')."""
 

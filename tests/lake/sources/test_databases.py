@@ -12,10 +12,10 @@ import polars as pl
 import psycopg2
 import pytest
 
+from lake.connection import Lake
 from lake.contracts.model import Column, KnownAt
 from lake.errors import SourceFailed
 from lake.ledger import position
-from lake.connection import Lake
 from lake.secrets import Secret
 from lake.sources.databases.arrow import column_wise
 from lake.sources.databases.connecting import Database
