@@ -58,6 +58,8 @@ SERVER: dict[str, dict[str, values.Parser]] = {
 """Custom properties of the server, by format; each is a field of `Location`."""
 
 PACKED: dict[str, values.Parser] = {
+    "member": values.text,
+    "maximum_members": values.whole(1),
     "maximum_unpacked_mb": values.whole(1),
     "maximum_ratio": values.whole(1),
 }

@@ -106,6 +106,9 @@ class Location:
     """fixed_width: lines at the top that are no rows."""
     short_lines: Literal["quarantine", "pad"] = "quarantine"
     """fixed_width: what a line means that ends before its last column: it was cut off, or trailing blanks were."""
+    member: str | None = None
+    """Of an archive: glob of the members to read; None: those with the format's suffix."""
+    maximum_members: int = 10_000
     maximum_unpacked_mb: int = 50_000
     """Of a compressed file or an archive. More is refused: a disk is not to be filled by one delivery."""
     maximum_ratio: int = 250

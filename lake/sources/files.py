@@ -1,4 +1,4 @@
-"""CSV files, plain, .gz or .xz: finding those of a contract, and reading one as blocks of text rows.
+"""CSV files, plain or packed: finding those of a contract, and reading one as blocks of text rows.
 
 The header is compared by name; then every record is cut by its own quotes and line ends (`records.py`) and parsed as
 text by polars. Types, ranges and the like are `conforming.py`; nothing is written here.
@@ -7,11 +7,8 @@ text by polars. Types, ranges and the like are `conforming.py`; nothing is writt
 import codecs
 import csv
 import glob
-import gzip
 import io
-import lzma
 import re
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
@@ -24,6 +21,7 @@ from lake.contracts.model import Contract, Location
 from lake.errors import ContractError, FileRefused
 from lake.sources.block import Block, Reason, Refused
 from lake.sources.header import match_header
+from lake.sources.packed import open_stream
 from lake.sources.records import Cut, Dialect, cut, scan_record
 
 BLOCK_BYTES = 8 << 20
@@ -67,25 +65,12 @@ def read_csv(path: Path, name: str, contract: Contract) -> Iterator[Block]:
     """
     location = contract.location
     rows = 0
-    try:
-        with _open(path, name) as stream:
-            for block in _blocks(_utf8_chunks(stream, name, location.encoding), name, contract):
-                rows += block.rows
-                yield block
-    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
-        raise FileRefused(
-            f"{name} cannot be decompressed ({error}): it was damaged or cut off; deliver it again."
-        ) from error
+    with open_stream(path, name, location) as stream:
+        for block in _blocks(_utf8_chunks(stream, name, location.encoding), name, contract):
+            rows += block.rows
+            yield block
     if rows == 0:
         raise FileRefused(f"{name} has a header but no rows: deliver it again with its rows, or remove it.")
-
-
-def _open(path: Path, name: str) -> IO[bytes]:
-    if name.lower().endswith(".gz"):
-        return io.BufferedReader(gzip.open(path, "rb"))
-    if name.lower().endswith(".xz"):
-        return lzma.open(path, "rb")
-    return path.open("rb")
 
 
 def _utf8_chunks(stream: IO[bytes], name: str, encoding: str) -> Iterator[bytes]:

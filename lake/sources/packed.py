@@ -8,6 +8,9 @@ import bz2
 import gzip
 import io
 import lzma
+import struct
+import tarfile
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -36,7 +39,10 @@ _OPENERS: dict[str, Callable[[Any], Any]] = {
     ".zst": _zstd,
 }
 SUFFIXES = tuple(_OPENERS)
-DAMAGE = (OSError, EOFError, lzma.LZMAError, zlib.error, pa.ArrowException)
+DAMAGE: tuple[type[Exception], ...] = (
+    OSError, EOFError, lzma.LZMAError, zlib.error, pa.ArrowException,
+    zipfile.BadZipFile, tarfile.TarError, NotImplementedError, RuntimeError, ValueError, struct.error,
+)  # fmt: skip
 """What the libraries raise for a file that was damaged or cut off."""
 
 
@@ -71,7 +77,10 @@ class Meter(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Read into a buffer, as `io.BufferedReader` asks for it."""
-        chunk = self.stream.read(len(buffer))
+        try:
+            chunk = self.stream.read(len(buffer))
+        except DAMAGE as error:
+            raise damaged(self.name, error) from error
         self.taken += len(chunk)
         if self.taken > self.most_by_ratio:
             raise FileRefused(
@@ -98,19 +107,23 @@ def open_stream(path: Path, name: str, location: Location) -> Iterator[IO[bytes]
     """Open a file, unpacked if its name says that it is packed.
 
     Raises `FileRefused` for one that is damaged, cut off, or unpacks beyond the contract's limits, here or while it is
-    read inside the `with`.
+    read.
     """
     suffix = next((one for one in SUFFIXES if name.lower().endswith(one)), None)
-    if suffix is None:
-        with path.open("rb") as stream:
+    with path.open("rb") as stream:
+        if suffix is None:
             yield stream
-        return
-    try:
-        with path.open("rb") as packed:
-            meter = Meter(_OPENERS[suffix](packed), name, location, path.stat().st_size)
-            with io.BufferedReader(meter, 1 << 20) as stream:
-                yield stream
-    except DAMAGE as error:
-        raise FileRefused(
-            f"{name} cannot be decompressed ({error}): it was damaged or cut off; deliver it again."
-        ) from error
+            return
+        try:
+            unpacking = _OPENERS[suffix](stream)
+        except DAMAGE as error:
+            raise damaged(name, error) from error
+        with io.BufferedReader(Meter(unpacking, name, location, path.stat().st_size), 1 << 20) as unpacked:
+            yield unpacked
+
+
+def damaged(name: str, error: Exception) -> FileRefused:
+    """Return why a file is refused that cannot be unpacked."""
+    return FileRefused(
+        f"{name} cannot be decompressed ({str(error)[:200]}): it was damaged or cut off; deliver it again."
+    )

@@ -4,14 +4,9 @@ A reader is `read(path, name, contract) -> Iterator[Block]`; it raises `FileRefu
 its contract as a whole, at the first block or later.
 """
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
 from lake.contracts.model import Contract
 from lake.contracts.source_settings import load
-from lake.sources.block import Block
-
-Reader = Callable[[Path, str, Contract], Iterator[Block]]
+from lake.sources.archives import Reader, with_packing
 
 READERS = {
     "csv": "lake.sources.files:read_csv",
@@ -25,6 +20,6 @@ READERS = {
 
 
 def reader(contract: Contract) -> Reader:
-    """Return the reader of a contract's format."""
+    """Return the reader of a contract's format; archives and compressed files are unpacked for it."""
     found: Reader = load(READERS[contract.location.format])
-    return found
+    return with_packing(found)
