@@ -96,12 +96,12 @@ class Lake:
 
     def attach_sql(self, *, read_only: bool, snapshot: int | None = None) -> str:
         """Return the ATTACH statement; `snapshot` pins every read to that snapshot of all tables."""
-        options = [f"{key} '{_quote(value)}'" for key, value in self.attach_options.items()]
+        options = [f"{key} {quoted_text(value)}" for key, value in self.attach_options.items()]
         if read_only:
             options.append("READ_ONLY")
         if snapshot is not None:
             options.append(f"SNAPSHOT_VERSION {int(snapshot)}")
-        return f"ATTACH '{_quote(self.catalog.target)}' AS {ALIAS} ({', '.join(options)})"
+        return f"ATTACH {quoted_text(self.catalog.target)} AS {ALIAS} ({', '.join(options)})"
 
     @property
     def exists(self) -> bool:
@@ -196,5 +196,11 @@ def table_exists(connection: duckdb.DuckDBPyConnection, schema: str, table: str)
     return row is not None and row[0] > 0
 
 
-def _quote(text: str) -> str:
-    return text.replace("'", "''")
+def quoted_name(name: str) -> str:
+    """Return a name as it stands in SQL, whatever is in it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def quoted_text(value: object) -> str:
+    """Return a text as it stands in SQL."""
+    return "'" + str(value).replace("'", "''") + "'"

@@ -145,10 +145,8 @@ def _referred(contract: Contract) -> set[str]:
 
 def _held(lake: Lake, contracts: Sequence[Contract]) -> dict[str, ledger.Held]:
     with lake.read() as connection:
-        return {
-            contract.dataset: ledger.held(ledger.noted(connection, contract.dataset))
-            for contract in contracts
-        }
+        noted = ledger.noted(connection)
+    return {contract.dataset: ledger.held(noted.get(contract.dataset, ())) for contract in contracts}
 
 
 @dataclass
@@ -173,7 +171,7 @@ class _Ingest:
         waiting = 0
         for name, outcome in arrived:
             if isinstance(outcome, FileRefused):
-                yield loader.refuse(Delivery(contract.dataset, name, None, None, reason=str(outcome)))
+                yield loader.refuse(contract, Delivery(contract.dataset, name, None, None), str(outcome))
             elif self._lies_there_still(contract.dataset, outcome):
                 yield Delivery(
                     contract.dataset, name, outcome.sha256, outcome.size_bytes, "duplicate_delivery"
@@ -210,7 +208,7 @@ class _Ingest:
         try:
             landed = land_file(self.company.landing, contract.dataset, arrival.name, arrival.path)
         except FileRefused as refusal:
-            return loader.refuse(Delivery(contract.dataset, arrival.name, None, None, reason=str(refusal)))
+            return loader.refuse(contract, Delivery(contract.dataset, arrival.name, None, None), str(refusal))
         arrival.path.unlink()
         return loader.load(contract, landed, arrival)
 

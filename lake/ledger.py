@@ -11,24 +11,14 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 import duckdb
-import polars as pl
 
-from lake.connection import Lake, table_exists
+from lake.connection import Lake, quoted_text, table_exists
 
 Status = Literal["loaded", "duplicate_delivery", "refused"]
 COUNTS = ("rows_read", "loaded", "quarantined", "duplicate", "unchanged")
-QUARANTINE_SCHEMA = {
-    "quarantine_id": pl.String,
-    "delivery_id": pl.String,
-    "dataset": pl.String,
-    "file_name": pl.String,
-    "sheet": pl.String,
-    "line": pl.Int64,
-    "raw_text": pl.String,
-    "rules": pl.List(pl.String),
-    "columns": pl.List(pl.String),
-    "messages": pl.List(pl.String),
-}
+QUARANTINE_COLUMNS = (
+    "quarantine_id", "delivery_id", "dataset", "file_name", "sheet", "line", "raw_text", "rules", "columns", "messages",
+)  # fmt: skip
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS lake.meta.delivery (
@@ -64,6 +54,12 @@ class Delivery:
     """Why it was refused, or which delivery it repeats."""
     rules: dict[str, int] = field(default_factory=dict)
     """Quarantined rows per rule; a row with two reasons counts in both."""
+
+    def clear_counts(self) -> None:
+        """Forget what was counted: it adds no rows."""
+        for name in COUNTS:
+            setattr(self, name, 0)
+        self.rules = {}
 
     @property
     def is_balanced(self) -> bool:
@@ -131,14 +127,16 @@ Noted = tuple[str, str | None, str]
 """One delivery in the ledger: file name, content, status."""
 
 
-def noted(connection: duckdb.DuckDBPyConnection, dataset: str) -> list[Noted]:
-    """Return the deliveries of a dataset that the ledger has, oldest first."""
-    if not table_exists(connection, "meta", "delivery"):
-        return []
-    return connection.execute(
-        "SELECT file_name, content_sha256, status FROM lake.meta.delivery WHERE dataset = ? ORDER BY loaded_at",
-        [dataset],
-    ).fetchall()
+def noted(connection: duckdb.DuckDBPyConnection) -> dict[str, list[Noted]]:
+    """Return the deliveries that the ledger has, by dataset, oldest first."""
+    found: dict[str, list[Noted]] = {}
+    if table_exists(connection, "meta", "delivery"):
+        rows = connection.execute(
+            "SELECT dataset, file_name, content_sha256, status FROM lake.meta.delivery ORDER BY loaded_at"
+        )
+        for dataset, *one in rows.fetchall():
+            found.setdefault(dataset, []).append(tuple(one))
+    return found
 
 
 def held(rows: Iterable[Noted], unwritten: Iterable[Delivery] = ()) -> Held:
@@ -186,14 +184,19 @@ def write_deliveries(
         )
 
 
-def write_quarantine(connection: duckdb.DuckDBPyConnection, refused: pl.DataFrame) -> None:
-    """Append refused rows (`QUARANTINE_SCHEMA`)."""
-    if refused.height:
-        connection.register("refused_rows", refused.select(*QUARANTINE_SCHEMA).to_arrow())
-        connection.execute(
-            "INSERT INTO lake.meta.quarantine SELECT *, now()::TIMESTAMP AS quarantined_at FROM refused_rows"
+def write_quarantine(
+    connection: duckdb.DuckDBPyConnection, refused: str, numbered_for: str, delivery_id: str
+) -> None:
+    """Append refused rows, a relation of `QUARANTINE_COLUMNS`, that were numbered for one delivery id, under another."""
+    new, after = quoted_text(delivery_id), len(numbered_for) + 1
+    connection.execute(
+        f"""
+        INSERT INTO lake.meta.quarantine
+        SELECT {", ".join(QUARANTINE_COLUMNS)}, now()::TIMESTAMP AS quarantined_at FROM (
+            SELECT * REPLACE ({new} || quarantine_id[{after}:] AS quarantine_id, {new} AS delivery_id) FROM {refused}
         )
-        connection.unregister("refused_rows")
+        """
+    )
 
 
 def totals(lake: Lake, run_id: str | None = None) -> dict[str, int]:

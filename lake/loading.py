@@ -1,132 +1,60 @@
 """Landed files into the lake: rows, quarantined rows, ledger rows and the guard in one transaction.
 
-A file is read to its contract before anything of it is written, so a file that is refused harms no neighbour in the
-same transaction; only a file too large to hold gets a transaction of its own and streams. What arrives is found by
-`landing.py`; which datasets come first is `ingest.py`.
+A file is read in a process of its own (`parsing/`) while nobody is kept from writing; what it gave waits until the
+transaction, which is short, looks into the ledger again, and takes up what is still news. What arrives is found by
+`landing.py`; which datasets come first is `ingest.py`; how rows enter a table is `writing.py`.
 """
 
-import re
+import shutil
+import tempfile
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
-from datetime import date, timedelta
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
 
 import duckdb
-import polars as pl
 
-from lake import ledger, raw
-from lake.connection import Lake
+from lake import ledger, raw, writing
+from lake.connection import Lake, quoted_name, quoted_text
 from lake.contracts.model import Contract
 from lake.errors import FileRefused
 from lake.landing import LandedFile
 from lake.ledger import Delivery
-from lake.sources.conforming import Conformed, conform
+from lake.parsing import process
+from lake.parsing.job import Job, Parsed, Rows
 from lake.sources.port import Arrival, Position
-from lake.sources.readers import reader
 
-HELD_ROWS = 400_000
-"""A file of up to about this many rows is held in memory and shares a transaction; larger ones stream alone."""
 TRANSACTION_ROWS = 1_000_000
-
-_FILE_DATE = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})")
-
-Rows = Callable[[int], None]
-"""Called with the number of rows of every block that was read, to show progress."""
+"""Rows that wait, at most, until they are committed, beside those of one file."""
+REGISTERED_ROWS = 10_000
+"""From so many rows a file's Parquet becomes part of the table as it is; fewer are copied, so that files do not get tiny."""
+STALE_S = 24 * 3600
+"""A folder of parsed rows this old was left by a process that was killed."""
 
 
 @dataclass
-class _Reading:
-    """One file on its way: blocks as they come, counts and refused rows on the side."""
+class _Waiting:
+    """A delivery that waits for the next transaction."""
 
-    delivery: Delivery
-    landed: LandedFile
-    blocks: Iterator[tuple[Conformed, str | None]]
     contract: Contract
-    on_rows: Rows
-    file_day: date | None = None
-    refused: list[pl.DataFrame] = field(default_factory=list)
-    prints: list[raw.Fingerprints] = field(default_factory=list)
-    held: list[pl.DataFrame] = field(default_factory=list)
-    good_rows: int = 0
-    is_whole: bool = False
-    error: Exception | None = None
+    delivery: Delivery
+    landed: LandedFile | None = None
+    arrival: Arrival | None = None
+    parsed: Parsed | None = None
+    folder: Path = Path()
 
-    def hold(self) -> None:
-        """Read until the file ends or becomes too large to hold; raises `FileRefused`."""
-        for frame in self._frames():
-            self.held.append(frame)
-            if self.good_rows > HELD_ROWS:
-                return
-        self.is_whole = True
-
-    def frames(self) -> Iterator[pl.DataFrame]:
-        """Yield all good rows, those held first. An error is kept, because DuckDB wraps what a stream raises."""
-        yield from self.held
-        self.held = []
-        try:
-            yield from self._frames()
-        except Exception as error:
-            self.error = error
-            raise
-
-    def _frames(self) -> Iterator[pl.DataFrame]:
-        for conformed, sheet in self.blocks:
-            good = self._with_provenance(conformed.good, sheet)
-            self.delivery.rows_read += conformed.rows
-            self.good_rows += good.height
-            if conformed.refused.height:
-                self._quarantine(conformed.refused, sheet)
-            if self.contract.duplicates == "drop" and self.contract.write_mode != "upsert":
-                self.prints.append(raw.fingerprints(self.contract, good, self.delivery.delivery_id))
-            self.on_rows(conformed.rows)
-            yield good
-
-    def _with_provenance(self, good: pl.DataFrame, sheet: str | None) -> pl.DataFrame:
-        return good.with_columns(
-            pl.lit(self.delivery.delivery_id).alias("_delivery_id"),
-            pl.lit(self.delivery.file_name).alias("_file"),
-            pl.lit(sheet, pl.String).alias("_sheet"),
-            self._known_at().cast(pl.Datetime("us")).alias("_known_at"),
-        )
-
-    def _known_at(self) -> pl.Expr:
-        rule, contract = self.contract.known_at, self.contract
-        delay = timedelta(days=rule.delay_days)
-        if rule.filename_pattern:
-            return pl.lit(self.file_day).cast(pl.Datetime("us")) + delay
-        columns = [name for name in (rule.column, contract.business_date) if name]
-        if not columns:
-            return pl.lit(None, pl.Datetime("us"))
-        return pl.coalesce(pl.col(name).cast(pl.Datetime("us")) for name in columns) + delay
-
-    def _quarantine(self, refused: pl.DataFrame, sheet: str | None) -> None:
-        first = self.delivery.quarantined
-        self.delivery.quarantined += refused.height
-        for rules in refused["rules"]:
-            for rule in set(rules):
-                self.delivery.rules[rule] = self.delivery.rules.get(rule, 0) + 1
-        numbers = pl.int_range(first + 1, first + 1 + refused.height).cast(pl.String)
-        self.refused.append(
-            refused.select(
-                pl.concat_str(pl.lit(self.delivery.delivery_id + "-"), numbers).alias("quarantine_id"),
-                pl.lit(self.delivery.delivery_id).alias("delivery_id"),
-                pl.lit(self.delivery.dataset).alias("dataset"),
-                pl.lit(self.delivery.file_name).alias("file_name"),
-                pl.lit(sheet, pl.String).alias("sheet"),
-                *("line", "raw_text", "rules", "columns", "messages"),
-            )
-        )
-
-
-class _RollBack(Exception):
-    """Leaves a transaction without committing it."""
+    def files(self, names: Sequence[str]) -> str:
+        """Return Parquet files of its folder as a SQL relation."""
+        return f"read_parquet([{', '.join(quoted_text(self.folder / name) for name in names)}])"
 
 
 class Loader:
-    """Loads files in few transactions; leaving it commits what is open, an exception rolls that back.
+    """Loads files in few transactions; leaving it commits what waits, an exception drops that.
 
-    Between transactions other writers have their turn, so what the ledger says is read again in each.
+    Other writers have their turn meanwhile, so each transaction reads again what the ledger says.
     """
 
     def __init__(self, lake: Lake, run_id: str, on_rows: Rows | None = None) -> None:
@@ -134,27 +62,22 @@ class Loader:
         self.lake, self.run_id = lake, run_id
         self.on_rows = on_rows or (lambda rows: None)
         self._stack = ExitStack()
-        self._connection: duckdb.DuckDBPyConnection | None = None
-        self._deliveries: list[Delivery] = []
-        self._refused: list[pl.DataFrame] = []
-        self._positions: dict[str, tuple[Position, str]] = {}
-        self._acknowledge: list[Callable[[], None]] = []
-        self._noted: dict[str, list[ledger.Noted]] = {}
-        self._ensured: set[str] = set()
-        self._references: dict[str, pl.Series] = {}
+        self._folder: Path | None = None
+        self._waiting: list[_Waiting] = []
         self._rows = 0
+        self._noted: dict[str, list[ledger.Noted]] | None = None
+        self._references: dict[str, Path | None] = {}
 
     def __enter__(self) -> "Loader":  # noqa: D105
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:  # noqa: D105
-        if kind is None:
-            self.commit()
-        else:
-            self._roll_back()
+        with self._stack:
+            if kind is None:
+                self.commit()
 
     def load(self, contract: Contract, landed: LandedFile, arrival: Arrival | None = None) -> Delivery:
-        """Load one landed file; a refusal is in what it returns, not raised.
+        """Read one landed file; a refusal is in what it returns, not raised. Its counts are final after the commit.
 
         The position of its `arrival` commits with its rows, and it is acknowledged after that; not so if refused.
 
@@ -163,189 +86,215 @@ class Loader:
         if self._rows > TRANSACTION_ROWS:
             self.commit()
         delivery = Delivery(contract.dataset, landed.name, landed.sha256, landed.size_bytes)
-        if repeats := self._repeats(contract, landed):
-            self._note_duplicate(delivery, repeats, landed)
-            return self._note_position(delivery, arrival)
-        self._number(delivery)
-        try:
-            reading = self._reading(contract, landed, delivery)
-            reading.hold()
-            if reading.is_whole:
-                self._write(reading)
-            else:
-                self._stream(reading, arrival)
-        except FileRefused as refusal:
-            delivery.reason = str(refusal)
-            return self.refuse(delivery)
-        return self._note_position(delivery, arrival) if reading.is_whole else delivery
+        waiting = _Waiting(contract, delivery, landed, arrival)
+        held = self._holds(contract.dataset)
+        if repeats := repeated_delivery(held, contract, landed):
+            _as_duplicate(delivery, repeats)
+        else:
+            delivery.delivery_id = _numbered(held, delivery)
+            try:
+                self._parse(waiting)
+            except FileRefused as refusal:
+                return self.refuse(contract, delivery, str(refusal))
+        if delivery.status == "loaded" or arrival is not None or _is_news(held, landed):
+            self._waiting.append(waiting)
+        return delivery
 
-    def refuse(self, delivery: Delivery) -> Delivery:
-        """Write a refused delivery to the ledger."""
-        self._begin()
-        delivery.status = "refused"
-        for name in ledger.COUNTS:
-            setattr(delivery, name, 0)
-        delivery.rules = {}
-        self._number(delivery)
-        self._enter(delivery)
+    def refuse(self, contract: Contract, delivery: Delivery, reason: str) -> Delivery:
+        """Let a delivery enter the ledger as refused."""
+        delivery.status, delivery.reason = "refused", reason
+        delivery.clear_counts()
+        self._waiting.append(_Waiting(contract, delivery))
         return delivery
 
     def commit(self) -> None:
-        """Write the ledger and end the transaction, if one is open."""
-        if self._connection is None:
+        """Write what waits in one transaction."""
+        if not self._waiting:
             return
-        if not self._deliveries and not self._positions:
-            self._roll_back()
-            return
-        connection, self._connection = self._connection, None
-        stack, self._stack = self._stack, ExitStack()
-        with stack:
-            ledger.write_deliveries(connection, self.run_id, self._deliveries)
-            if self._refused:
-                ledger.write_quarantine(connection, pl.concat(self._refused))
-            ledger.write_positions(connection, self._positions)
-            ledger.touch_guard(connection)
-        acknowledge = self._acknowledge
-        self._forget()
-        for each in acknowledge:
-            each()
+        moved: list[Path] = []
+        with self.lake.write() as connection:
+            try:
+                _Transaction(self.lake, connection, self.run_id, moved).run(self._waiting)
+            except BaseException:
+                # After this block nobody can say whether the commit took place; then only the lake knows what is an orphan.
+                for path in moved:
+                    path.unlink(missing_ok=True)
+                raise
+        done, self._waiting, self._rows = self._waiting, [], 0
+        self._noted, self._references = None, {}
+        for one in done:
+            if one.folder.name:
+                shutil.rmtree(one.folder, ignore_errors=True)
+            if one.arrival is not None and one.arrival.acknowledge is not None:
+                one.arrival.acknowledge()
 
-    def _forget(self) -> None:
-        self._deliveries, self._refused, self._noted, self._references = [], [], {}, {}
-        self._positions, self._acknowledge = {}, []
-        self._ensured = set()
-        self._rows = 0
-
-    def _begin(self) -> duckdb.DuckDBPyConnection:
-        if self._connection is None:
-            self._connection = self._stack.enter_context(self.lake.write())
-            ledger.create_tables(self._connection)
-        return self._connection
-
-    def _note_position(self, delivery: Delivery, arrival: Arrival | None) -> Delivery:
-        """Let the arrival's position commit with the open transaction."""
-        if arrival is not None:
-            self._begin()
-            if arrival.position is not None:
-                self._positions[delivery.dataset] = (arrival.position, delivery.delivery_id)
-            if arrival.acknowledge is not None:
-                self._acknowledge.append(arrival.acknowledge)
-        return delivery
-
-    def _stream(self, reading: _Reading, arrival: Arrival | None) -> None:
-        """Load a large file in a transaction of its own."""
-        self.commit()
-        self._begin()
+    def _parse(self, waiting: _Waiting) -> None:
+        contract, landed, delivery = waiting.contract, waiting.landed, waiting.delivery
+        assert landed is not None
+        references = self._reference_files(contract)
+        waiting.folder = Path(tempfile.mkdtemp(dir=self._work_folder()))
+        job = Job(
+            contract, landed.path.absolute(), landed.name, delivery.delivery_id, waiting.folder, references
+        )
         try:
-            if repeats := self._repeats(reading.contract, reading.landed):
-                # Another process loaded it while this one had let go of the lock.
-                self._note_duplicate(reading.delivery, repeats, reading.landed)
-                self._note_position(reading.delivery, arrival)
-                return
-            self._write(reading)
-            self._note_position(reading.delivery, arrival)
-            self.commit()
-        except duckdb.Error:
-            self._roll_back()
-            if isinstance(reading.error, FileRefused):
-                raise reading.error from None
+            waiting.parsed = process.parse(job, self.on_rows)
+        except BaseException:
+            shutil.rmtree(waiting.folder, ignore_errors=True)
             raise
+        parsed = waiting.parsed
+        delivery.rows_read, delivery.quarantined = parsed.rows_read, parsed.quarantined
+        delivery.loaded, delivery.rules = parsed.good, dict(parsed.rules)
+        self._rows += parsed.rows_read
 
-    def _roll_back(self) -> None:
-        stack, self._stack, self._connection = self._stack, ExitStack(), None
-        with suppress(_RollBack), stack:
-            raise _RollBack
-        self._forget()
-
-    def _reading(self, contract: Contract, landed: LandedFile, delivery: Delivery) -> _Reading:
-        references = self._reference_values(contract, landed)
-        blocks = _conformed(contract, landed, references)
-        reading = _Reading(delivery, landed, blocks, contract, self.on_rows)
-        if contract.known_at.filename_pattern:
-            reading.file_day = file_day(contract, landed.name)
-        return reading
-
-    def _write(self, reading: _Reading) -> None:
-        connection, contract, delivery = self._begin(), reading.contract, reading.delivery
-        if contract.dataset not in self._ensured:
-            raw.ensure_table(connection, contract)
-            self._ensured.add(contract.dataset)
-        if contract.write_mode == "upsert":
-            delivery.loaded, repeats = raw.upsert(connection, contract, reading.frames())
-            delivery.duplicate = repeats if contract.duplicates == "drop" else 0
-            delivery.unchanged = reading.good_rows - delivery.loaded - delivery.duplicate
-        else:
-            add = raw.replace if contract.write_mode == "replace" else raw.append
-            add(connection, contract, reading.frames())
-            if reading.prints:
-                dropped = raw.drop_repeats(connection, contract, reading.prints)
-                delivery.duplicate = dropped.get(delivery.delivery_id, 0)
-            delivery.loaded = reading.good_rows - delivery.duplicate
-        assert delivery.is_balanced, delivery
-        self._refused.extend(reading.refused)
-        self._enter(delivery)
-        self._rows += delivery.rows_read
-        self._references = {
-            key: v for key, v in self._references.items() if key.split(".")[0] != contract.dataset
-        }
-
-    def _note_duplicate(self, delivery: Delivery, repeats: str, landed: LandedFile) -> Delivery:
-        """Say so in the ledger once; a file that simply still lies there needs no note on every run."""
-        held = self._holds(delivery.dataset)
-        delivery.status, delivery.reason, delivery.rows_read = "duplicate_delivery", repeats, 0
-        is_same_name = held.by_name.get(landed.name) == landed.sha256
-        if not is_same_name and (landed.name, landed.sha256) not in held.noted:
-            self._number(delivery)
-            self._enter(delivery)
-        return delivery
-
-    def _repeats(self, contract: Contract, landed: LandedFile) -> str | None:
-        return repeated_delivery(self._holds(contract.dataset), contract, landed)
+    def _work_folder(self) -> Path:
+        """Return the folder of parsed rows of this loader, on the file system of the lake's data."""
+        if self._folder is None:
+            root = self.lake.spill.parent / "parsing"
+            root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for left in root.iterdir():
+                with suppress(OSError):
+                    if time.time() - left.stat().st_mtime > STALE_S:
+                        shutil.rmtree(left)
+            self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(dir=root))).absolute()
+        return self._folder
 
     def _holds(self, dataset: str) -> ledger.Held:
-        if dataset not in self._noted:
-            self._noted[dataset] = ledger.noted(self._begin(), dataset)
-        return ledger.held(self._noted[dataset], (one for one in self._deliveries if one.dataset == dataset))
+        if self._noted is None:
+            with self.lake.read() as connection:
+                self._noted = ledger.noted(connection)
+        return ledger.held(
+            self._noted.get(dataset, ()),
+            (one.delivery for one in self._waiting if one.delivery.dataset == dataset),
+        )
 
-    def _number(self, delivery: Delivery) -> None:
-        """Give a delivery its id: the same history gives the same ids, so a lake can be made again and is equal."""
-        content = delivery.content_sha256 or ""
-        attempts = self._holds(delivery.dataset).attempts.get(content, 0)
-        delivery.delivery_id = f"{delivery.dataset}-{content[:12] or 'unread'}-{attempts + 1}"
-
-    def _enter(self, delivery: Delivery) -> None:
-        self._deliveries.append(delivery)
-
-    def _reference_values(self, contract: Contract, landed: LandedFile) -> Mapping[str, pl.Series]:
-        """Return what each reference may be. Where nothing is there to compare with, nothing is checked."""
+    def _reference_files(self, contract: Contract) -> Mapping[str, Path]:
+        """Write down what each reference may be. Where nothing is there to compare with, nothing is checked."""
         wanted = {column.references for column in contract.columns if column.references}
-        for reference in sorted(wanted - set(self._references)):
-            values = raw.distinct_values(self._begin(), reference)
-            if values is not None:
-                self._references[reference] = values
-        known = {name: self._references[name] for name in wanted if name in self._references}
-        own = {name for name in wanted if name.startswith(contract.dataset + ".")}
-        return {**known, **_own_values(contract, landed, own, known)} if own else known
+        if {name.partition(".")[0] for name in wanted} & {one.contract.dataset for one in self._waiting}:
+            self.commit()
+        if unknown := sorted(wanted - set(self._references)):
+            # An open reader keeps a writer on SQLite from committing: it is opened for this and closed.
+            with self.lake.read() as connection:
+                for name in unknown:
+                    path = self._work_folder() / f"values-{uuid4().hex}.parquet"
+                    self._references[name] = path if raw.write_distinct(connection, name, path) else None
+        return {name: path for name, path in self._references.items() if path is not None and name in wanted}
 
 
-def _conformed(
-    contract: Contract, landed: LandedFile, references: Mapping[str, pl.Series]
-) -> Iterator[tuple[Conformed, str | None]]:
-    for block in reader(contract)(landed.path, landed.name, contract):
-        yield conform(block, contract, references), block.sheet
+class _Transaction:
+    """What is written under the writer's lock: every delivery that waits, judged by the ledger as it stands now."""
+
+    def __init__(
+        self, lake: Lake, connection: duckdb.DuckDBPyConnection, run_id: str, moved: list[Path]
+    ) -> None:
+        self.lake, self.connection, self.run_id, self.moved = lake, connection, run_id, moved
+        self.entered: list[Delivery] = []
+        self.noted: dict[str, list[ledger.Noted]] = {}
+        self.ensured: set[str] = set()
+
+    def run(self, waiting: Sequence[_Waiting]) -> None:
+        ledger.create_tables(self.connection)
+        self.noted = ledger.noted(self.connection)
+        positions: dict[str, tuple[Position, str]] = {}
+        for one in waiting:
+            self._settle(one)
+            if (
+                one.arrival is not None
+                and one.arrival.position is not None
+                and one.delivery.status != "refused"
+            ):
+                positions[one.delivery.dataset] = (one.arrival.position, one.delivery.delivery_id)
+        ledger.write_deliveries(self.connection, self.run_id, self.entered)
+        ledger.write_positions(self.connection, positions)
+        ledger.touch_guard(self.connection)
+
+    def _settle(self, one: _Waiting) -> None:
+        delivery = one.delivery
+        held = self._held(delivery.dataset)
+        parsed_id, delivery.delivery_id = delivery.delivery_id, _numbered(held, delivery)
+        if one.parsed is not None and one.landed is not None:
+            # Another process may have loaded it since this one looked.
+            if repeats := repeated_delivery(held, one.contract, one.landed):
+                _as_duplicate(delivery, repeats)
+            else:
+                self._write(one, parsed_id)
+        if delivery.status != "duplicate_delivery" or (one.landed and _is_news(held, one.landed)):
+            self.entered.append(delivery)
+        else:
+            delivery.delivery_id = ""
+
+    def _held(self, dataset: str) -> ledger.Held:
+        return ledger.held(
+            self.noted.get(dataset, ()), (one for one in self.entered if one.dataset == dataset)
+        )
+
+    def _write(self, one: _Waiting, parsed_id: str) -> None:
+        contract, delivery, parsed = one.contract, one.delivery, one.parsed
+        assert parsed is not None
+        if contract.dataset not in self.ensured:
+            raw.ensure_table(self.connection, contract)
+            self.ensured.add(contract.dataset)
+        is_as_parsed = parsed_id == delivery.delivery_id
+        may_register = is_as_parsed and parsed.good >= REGISTERED_ROWS and self.lake.is_local
+        counts = writing.write(
+            self.connection,
+            contract,
+            self._incoming(one, parsed_id) if parsed.parts else self._nothing(contract),
+            (lambda: self._adopt(one)) if may_register else None,
+        )
+        delivery.loaded, delivery.duplicate, delivery.unchanged = (
+            counts.loaded,
+            counts.duplicate,
+            counts.unchanged,
+        )
+        assert delivery.is_balanced, delivery
+        if parsed.refused is not None:
+            ledger.write_quarantine(
+                self.connection, one.files([parsed.refused]), parsed_id, delivery.delivery_id
+            )
+
+    def _incoming(self, one: _Waiting, parsed_id: str) -> str:
+        """Return the good rows as a relation; if another process took their delivery's number, under the next one."""
+        assert one.parsed is not None
+        files = one.files(one.parsed.parts)
+        if parsed_id == one.delivery.delivery_id:
+            return files
+        return f"(SELECT * REPLACE ({quoted_text(one.delivery.delivery_id)} AS _delivery_id) FROM {files})"
+
+    @staticmethod
+    def _nothing(contract: Contract) -> str:
+        columns = (f"NULL::{type_} AS {quoted_name(name)}" for name, type_ in raw.schema(contract).items())
+        return f"(SELECT {', '.join(columns)} WHERE false)"
+
+    def _adopt(self, one: _Waiting) -> list[Path]:
+        """Move a delivery's Parquet files to where DuckLake keeps those of the table."""
+        assert one.parsed is not None and isinstance(self.lake.data, Path)
+        folder = self.lake.data.absolute() / "raw" / one.contract.dataset
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = []
+        for name in one.parsed.parts:
+            to = folder / f"{one.delivery.delivery_id}-{uuid4().hex}.parquet"
+            self.moved.append(to)
+            shutil.move(one.folder / name, to)
+            paths.append(to)
+        return paths
 
 
-def _own_values(
-    contract: Contract, landed: LandedFile, own: set[str], known: Mapping[str, pl.Series]
-) -> Mapping[str, pl.Series]:
-    """Return the values of columns that a file refers to within its own dataset: what stands and what it brings."""
-    columns = {name: name.partition(".")[2] for name in own}
-    others = {name: values for name, values in known.items() if name not in own}
-    brought: dict[str, list[pl.Series]] = {name: [known[name]] if name in known else [] for name in own}
-    for conformed, _ in _conformed(contract, landed, others):
-        for name, column in columns.items():
-            brought[name].append(conformed.good[column].unique())
-    return {name: pl.concat(parts).unique() for name, parts in brought.items()}
+def _as_duplicate(delivery: Delivery, repeats: str) -> None:
+    delivery.status, delivery.reason = "duplicate_delivery", repeats
+    delivery.clear_counts()
+
+
+def _numbered(held: ledger.Held, delivery: Delivery) -> str:
+    """Return a delivery's id: the same history gives the same ids, so a lake can be made again and is equal."""
+    content = delivery.content_sha256 or ""
+    return f"{delivery.dataset}-{content[:12] or 'unread'}-{held.attempts.get(content, 0) + 1}"
+
+
+def _is_news(held: ledger.Held, landed: LandedFile) -> bool:
+    """Whether a duplicate delivery goes into the ledger: a file that simply still lies there needs no note on every run."""
+    is_same_name = held.by_name.get(landed.name) == landed.sha256
+    return not is_same_name and (landed.name, landed.sha256) not in held.noted
 
 
 def repeated_delivery(held: ledger.Held, contract: Contract, landed: LandedFile) -> str | None:
@@ -362,23 +311,6 @@ def repeated_delivery(held: ledger.Held, contract: Contract, landed: LandedFile)
     if held.newest == landed.sha256:
         return f"its content was loaded last, as {held.contents[landed.sha256]}"
     return None
-
-
-def file_day(contract: Contract, name: str) -> date:
-    """Return the date in a file's name (group 1 of the contract's pattern); `FileRefused` if there is none."""
-    pattern = contract.known_at.filename_pattern
-    assert pattern is not None
-    found = re.search(pattern, name)
-    parts = _FILE_DATE.fullmatch(found[1]) if found else None
-    try:
-        if parts:
-            return date(*(int(part) for part in parts.groups()))
-    except ValueError:
-        pass
-    raise FileRefused(
-        f"{name} has no date in its name where the contract {contract.path.name} expects it (pattern {pattern!r}):"
-        " deliver it under a name with the date, or correct known_at.filename_pattern."
-    )
 
 
 def count_rules(deliveries: list[Delivery]) -> dict[str, int]:

@@ -6,6 +6,7 @@ Here: the file's location, known_at. Not here: columns (`columns.py`), what deci
 
 import re
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from lake.contracts import values
@@ -15,7 +16,7 @@ from lake.contracts.document import Document, Node
 from lake.contracts.entities import read_mapping
 from lake.contracts.layout import place_columns
 from lake.contracts.loading_options import LOADING, property_node, read_loading
-from lake.contracts.model import Column, Contract, KnownAt, Location
+from lake.contracts.model import Column, Contract, KnownAt, Limits, Location
 from lake.contracts.source_settings import SourceSettings, read_settings
 from lake.contracts.standard import API_VERSION, suggest
 
@@ -73,6 +74,7 @@ DATASET: dict[str, values.Parser] = {
     "known_at": _as_is,
     "constants": _as_is,
     "optional": values.flag,
+    "limits": _as_is,
 }
 """Custom properties of the schema object."""
 
@@ -123,6 +125,7 @@ def _contract(root: Node, schema: Node, location: Location | None, source: Sourc
         known_at=_known_at(custom["known_at"], schema, columns) if "known_at" in custom else KnownAt(),
         checks=read_checks(schema, columns, custom.get("business_date")),
         optional=custom.get("optional", False),
+        limits=_limits(custom["limits"]) if "limits" in custom else Limits(),
         source=source,
         **read_loading(schema, columns, custom),
     )
@@ -259,3 +262,17 @@ def _known_at(node: Node, schema: Node, columns: Mapping[str, Column]) -> KnownA
         assert column is not None
         check_day(column, found["column"], schema, columns)
     return KnownAt(**found)
+
+
+def _limits(node: Node) -> Limits:
+    names = [field.name for field in fields(Limits)]
+    if not isinstance(node.value, dict) or not node.value:
+        node.reject(f"has to be {{{names[0]}: ...}}, of {', '.join(names)}")
+        return Limits()
+    found: dict[str, int] = {}
+    for key, value in node.entries():
+        if key not in names:
+            value.reject(f"is no part of limits: {suggest(key, names)}")
+        elif (parsed := values.whole(1)(value)) is not None:
+            found[key] = parsed
+    return Limits(**found)

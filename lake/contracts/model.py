@@ -127,6 +127,16 @@ class KnownAt:
 
 
 @dataclass(frozen=True)
+class Limits:
+    """What reading one file may take; a file that needs more is refused."""
+
+    memory_mb: int = 1500
+    seconds: int = 900
+    output_mb: int = 20_000
+    """Of the checked rows, as Parquet."""
+
+
+@dataclass(frozen=True)
 class Check:
     """A rule on the dataset as a whole, for the gate (the reader does not look at it)."""
 
@@ -253,6 +263,7 @@ class Contract:
     """Days after loading until `stocklake landing purge` may delete the original; None: it is kept."""
     optional: bool = False
     """True: that no file has arrived is no error."""
+    limits: Limits = Limits()
     source: Union["SourceSettings", None] = None
     """How it is fetched, where it is not simply a file; then `location` says only how what lands is written."""
 

@@ -1,0 +1,204 @@
+"""One landed file, read to its contract: checked rows as Parquet, refused rows as Parquet, and their counts.
+
+Runs in the process that parses (`worker.py`), which knows no lake: what rows may refer to comes as files, what is read
+goes to a folder. Memory does not grow with the file: it is read block by block, and written part by part.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+
+import polars as pl
+
+from lake.contracts.model import Contract
+from lake.errors import FileRefused
+from lake.sources.conforming import Conformed, conform
+from lake.sources.readers import reader
+
+PART_ROWS = 500_000
+"""Rows that are held until a Parquet file is written."""
+ROW_GROUP_ROWS = 122_880
+"""As DuckDB writes them."""
+
+_FILE_DATE = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})")
+
+Rows = Callable[[int], None]
+"""Called with the number of rows of every block that was read, to show progress."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be read, and where what was read goes."""
+
+    contract: Contract
+    path: Path
+    name: str
+    """The file's name as delivered."""
+    delivery_id: str
+    folder: Path
+    """Empty; made by who asks, removed by it too."""
+    references: Mapping[str, Path] = field(default_factory=dict)
+    """'dataset.column' -> Parquet file whose column `value` has what it may be; what is not here is not checked."""
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """What a job wrote and counted: rows_read = good + quarantined."""
+
+    rows_read: int
+    good: int
+    quarantined: int
+    rules: dict[str, int]
+    """Quarantined rows per rule; a row with two reasons counts in both."""
+    parts: list[str]
+    """Names of the Parquet files of good rows in the folder, in order: the raw table's columns."""
+    refused: str | None
+    """Name of the Parquet file of refused rows (`ledger.QUARANTINE_COLUMNS`)."""
+
+
+def parse(job: Job, on_rows: Rows) -> Parsed:
+    """Read a file; raises `FileRefused` for one that cannot be read to its contract as a whole."""
+    output = _Output(job)
+    file_day = file_day_of(job.contract, job.name) if job.contract.known_at.filename_pattern else None
+    references = _reference_values(job)
+    for conformed, sheet in _conformed(job, references):
+        output.add(conformed, sheet, _known_at(job.contract, file_day))
+        on_rows(conformed.rows)
+    return output.close()
+
+
+class _Output:
+    """Good rows to parts of `PART_ROWS`, refused rows to one file."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.held: list[pl.DataFrame] = []
+        self.refused: list[pl.DataFrame] = []
+        self.parts: list[str] = []
+        self.rows_read = self.good = self.quarantined = self.held_rows = self.bytes = 0
+        self.rules: Counter[str] = Counter()
+
+    def add(self, conformed: Conformed, sheet: str | None, known_at: pl.Expr) -> None:
+        self.rows_read += conformed.rows
+        if conformed.good.height:
+            self.good += conformed.good.height
+            self.held_rows += conformed.good.height
+            self.held.append(self._with_provenance(conformed.good, sheet, known_at))
+        if conformed.refused.height:
+            self._quarantine(conformed.refused, sheet)
+        if self.held_rows >= PART_ROWS:
+            self._write_part()
+
+    def close(self) -> Parsed:
+        if self.held:
+            self._write_part()
+        refused = None
+        if self.refused:
+            refused = "refused.parquet"
+            pl.concat(self.refused).write_parquet(self.job.folder / refused, compression="snappy")
+        return Parsed(self.rows_read, self.good, self.quarantined, dict(self.rules), self.parts, refused)
+
+    def _with_provenance(self, good: pl.DataFrame, sheet: str | None, known_at: pl.Expr) -> pl.DataFrame:
+        return good.select(
+            *(column.name for column in self.job.contract.columns),
+            pl.lit(self.job.delivery_id).alias("_delivery_id"),
+            pl.lit(self.job.name).alias("_file"),
+            pl.lit(sheet, pl.String).alias("_sheet"),
+            pl.col("_line"),
+            known_at.cast(pl.Datetime("us")).alias("_known_at"),
+        )
+
+    def _write_part(self) -> None:
+        name = f"rows-{len(self.parts)}.parquet"
+        path = self.job.folder / name
+        pl.concat(self.held).write_parquet(path, compression="snappy", row_group_size=ROW_GROUP_ROWS)
+        self.parts.append(name)
+        self.held, self.held_rows = [], 0
+        self._check_size(path)
+
+    def _check_size(self, path: Path) -> None:
+        self.bytes += path.stat().st_size
+        most_mb = self.job.contract.limits.output_mb
+        if self.bytes > most_mb << 20:
+            raise FileRefused(too_large(self.job.name, most_mb))
+
+    def _quarantine(self, refused: pl.DataFrame, sheet: str | None) -> None:
+        first = self.quarantined
+        self.quarantined += refused.height
+        for rules in refused["rules"]:
+            self.rules.update(set(rules))
+        numbers = pl.int_range(first + 1, first + 1 + refused.height).cast(pl.String)
+        self.refused.append(
+            refused.select(
+                pl.concat_str(pl.lit(self.job.delivery_id + "-"), numbers).alias("quarantine_id"),
+                pl.lit(self.job.delivery_id).alias("delivery_id"),
+                pl.lit(self.job.contract.dataset).alias("dataset"),
+                pl.lit(self.job.name).alias("file_name"),
+                pl.lit(sheet, pl.String).alias("sheet"),
+                *("line", "raw_text", "rules", "columns", "messages"),
+            )
+        )
+
+
+def too_large(name: str, output_mb: int) -> str:
+    """Return why a file is refused whose rows fill more than the contract allows."""
+    return (
+        f"{name} gives more than {output_mb} MB of rows, which its contract does not allow: deliver it in smaller files,"
+        " or raise `limits.output_mb` in the contract."
+    )
+
+
+def _known_at(contract: Contract, file_day: date | None) -> pl.Expr:
+    rule = contract.known_at
+    delay = timedelta(days=rule.delay_days)
+    if file_day is not None:
+        return pl.lit(file_day).cast(pl.Datetime("us")) + delay
+    columns = [name for name in (rule.column, contract.business_date) if name]
+    if not columns:
+        return pl.lit(None, pl.Datetime("us"))
+    moment = pl.coalesce(pl.col(name).cast(pl.Datetime("us")) for name in columns)
+    return moment + delay if delay else moment
+
+
+def _conformed(job: Job, references: Mapping[str, pl.Series]) -> Iterator[tuple[Conformed, str | None]]:
+    for block in reader(job.contract)(job.path, job.name, job.contract):
+        yield conform(block, job.contract, references), block.sheet
+
+
+def _reference_values(job: Job) -> Mapping[str, pl.Series]:
+    """Return what each reference may be; of columns of its own dataset, what stands and what the file brings."""
+    known = {name: pl.read_parquet(path)["value"] for name, path in job.references.items()}
+    contract = job.contract
+    own = {
+        column.references: column.references.partition(".")[2]
+        for column in contract.columns
+        if column.references and column.references.startswith(contract.dataset + ".")
+    }
+    if not own:
+        return known
+    others = {name: values for name, values in known.items() if name not in own}
+    brought: dict[str, list[pl.Series]] = {name: [known[name]] if name in known else [] for name in own}
+    for conformed, _ in _conformed(job, others):
+        for name, column in own.items():
+            brought[name].append(conformed.good[column].unique())
+    return {**known, **{name: pl.concat(parts).unique() for name, parts in brought.items() if parts}}
+
+
+def file_day_of(contract: Contract, name: str) -> date:
+    """Return the date in a file's name (group 1 of the contract's pattern); `FileRefused` if there is none."""
+    pattern = contract.known_at.filename_pattern
+    assert pattern is not None
+    found = re.search(pattern, name)
+    parts = _FILE_DATE.fullmatch(found[1]) if found else None
+    try:
+        if parts:
+            return date(*(int(part) for part in parts.groups()))
+    except ValueError:
+        pass
+    raise FileRefused(
+        f"{name} has no date in its name where the contract {contract.path.name} expects it (pattern {pattern!r}):"
+        " deliver it under a name with the date, or correct known_at.filename_pattern."
+    )

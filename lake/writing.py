@@ -1,0 +1,189 @@
+"""How checked rows enter a raw table: one function per write mode, inside the caller's transaction.
+
+Rows come as a SQL relation with the raw table's columns, typed and checked; which files they came from and whether they
+are news is `loading.py`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from lake.connection import quoted_name, quoted_text
+from lake.contracts.model import Contract
+from lake.raw import names, schema, table
+
+Adopt = Callable[[], Sequence[Path]]
+"""Moves Parquet files that hold exactly the incoming rows to where the table's data lies, and returns their paths; the
+incoming relation is gone then."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What became of the incoming rows; their sum is the number of rows that came."""
+
+    loaded: int
+    duplicate: int = 0
+    unchanged: int = 0
+
+
+def write(
+    connection: duckdb.DuckDBPyConnection, contract: Contract, incoming: str, adopt: Adopt | None = None
+) -> Counts:
+    """Write the rows of one delivery by the contract's write mode.
+
+    `incoming` is a relation such as `read_parquet([...])`. With `adopt` the files behind it may become files of the table
+    as they are, which costs nothing beside copying rows; without it, rows are copied.
+    """
+    return _MODES[contract.write_mode](connection, contract, incoming, adopt)
+
+
+def append(
+    connection: duckdb.DuckDBPyConnection, contract: Contract, incoming: str, adopt: Adopt | None = None
+) -> Counts:
+    """Add rows; with `duplicates: drop` the first of equal rows stays, be it here or in the table already."""
+    repeats = _find_repeats(connection, contract, incoming) if contract.duplicates == "drop" else 0
+    if adopt is not None:
+        loaded = _count(connection, f"FROM {incoming}") - repeats
+        _register(connection, contract, adopt())
+        if repeats:
+            # The delivery as a constant tells DuckLake which files to look at.
+            for (delivery_id,) in connection.execute("SELECT DISTINCT _delivery_id FROM repeats").fetchall():
+                connection.execute(
+                    f"DELETE FROM {table(contract)} WHERE _delivery_id = ? AND _line IN"
+                    " (SELECT _line FROM repeats WHERE _delivery_id = ?)",
+                    [delivery_id, delivery_id],
+                )
+    else:
+        fresh = (
+            f"{incoming} AS incoming ANTI JOIN repeats USING (_delivery_id, _line)" if repeats else incoming
+        )
+        loaded = _insert(connection, contract, fresh)
+    if contract.duplicates == "drop":
+        connection.execute("DROP TABLE IF EXISTS repeats")
+    return Counts(loaded, repeats)
+
+
+def replace(
+    connection: duckdb.DuckDBPyConnection, contract: Contract, incoming: str, adopt: Adopt | None = None
+) -> Counts:
+    """Make these rows the dataset."""
+    connection.execute(f"DELETE FROM {table(contract)}")
+    return append(connection, contract, incoming, adopt)
+
+
+def upsert(
+    connection: duckdb.DuckDBPyConnection, contract: Contract, incoming: str, adopt: Adopt | None = None
+) -> Counts:
+    """Insert or replace rows by key.
+
+    Of rows with one key the one known last stands (later lines win a tie), among them what stands in the table
+    already: an older row that arrives late changes nothing, and neither does an equal one.
+    """
+    columns, keys = names(schema(contract)), names(contract.keys)
+    same_key = " AND ".join(f"new.{quoted_name(key)} = old.{quoted_name(key)}" for key in contract.keys)
+    is_equal = " AND ".join(
+        f"new.{quoted_name(c.name)} IS NOT DISTINCT FROM old.{quoted_name(c.name)}" for c in contract.columns
+    )
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE arrived AS SELECT {columns} FROM {incoming}")
+    arrived = _count(connection, "FROM arrived")
+    content = names(column.name for column in contract.columns)
+    repeats = 0
+    if contract.duplicates == "drop":
+        repeats = arrived - _count(connection, f"FROM (SELECT DISTINCT {content} FROM arrived)")
+    connection.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE news AS
+        WITH newest AS (
+            FROM arrived
+            QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY _known_at DESC NULLS LAST, _line DESC) = 1
+        )
+        SELECT new.* FROM newest AS new LEFT JOIN {table(contract)} AS old ON {same_key}
+        WHERE old._delivery_id IS NULL OR NOT (
+            ({is_equal}) OR coalesce(new._known_at, '-infinity') < coalesce(old._known_at, '-infinity')
+        )
+        """
+    )
+    connection.execute(f"DELETE FROM {table(contract)} AS old USING news AS new WHERE {same_key}")
+    loaded = _insert(connection, contract, "news")
+    connection.execute("DROP TABLE news")
+    connection.execute("DROP TABLE arrived")
+    return Counts(loaded, repeats, arrived - loaded - repeats)
+
+
+_MODES = {"append": append, "replace": replace, "upsert": upsert}
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, contract: Contract, relation: str) -> int:
+    columns = names(schema(contract))
+    return _count(
+        connection, f"INSERT INTO {table(contract)} ({columns}) SELECT {columns} FROM {relation}", ""
+    )
+
+
+def _register(connection: duckdb.DuckDBPyConnection, contract: Contract, files: Sequence[Path]) -> None:
+    """Make Parquet files part of the table as they are."""
+    for path in files:
+        connection.execute(
+            "CALL ducklake_add_data_files('lake', ?, ?, schema => 'raw', allow_missing => true)",
+            [contract.dataset, str(path)],
+        )
+
+
+def _find_repeats(connection: duckdb.DuckDBPyConnection, contract: Contract, incoming: str) -> int:
+    """List in the temporary table `repeats` (_delivery_id, _line) the rows equal to one standing or before; count them.
+
+    A hash finds the few that may be equal; these are compared whole. Of what stands, where rows have a business date,
+    only the days at stake are read: they are constants in the query, so that DuckLake passes by files that hold others.
+    """
+    content = names(column.name for column in contract.columns)
+    standing = _standing(connection, contract, incoming)
+    connection.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE suspects AS
+        WITH arrived AS (SELECT hash({content}) AS print, count(*) AS n FROM {incoming} GROUP BY ALL)
+        SELECT print FROM arrived WHERE n > 1
+        UNION SELECT print FROM arrived SEMI JOIN (SELECT hash({content}) AS print FROM {standing}) USING (print)
+        """
+    )
+    connection.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE repeats AS
+        WITH candidate AS (
+            SELECT {content}, _delivery_id, _line, true AS is_new FROM {incoming} WHERE hash({content}) IN (FROM suspects)
+            UNION ALL
+            SELECT {content}, _delivery_id, _line, false FROM {standing} WHERE hash({content}) IN (FROM suspects)
+        )
+        SELECT _delivery_id, _line FROM candidate
+        QUALIFY is_new AND row_number() OVER (PARTITION BY {content} ORDER BY is_new, _line) > 1
+        """
+        if _count(connection, "FROM suspects")
+        else "CREATE OR REPLACE TEMP TABLE repeats (_delivery_id VARCHAR, _line BIGINT)"
+    )
+    connection.execute("DROP TABLE suspects")
+    return _count(connection, "FROM repeats")
+
+
+def _standing(connection: duckdb.DuckDBPyConnection, contract: Contract, incoming: str) -> str:
+    """Return what stands in the table of the days that come in, as a relation."""
+    if contract.write_mode == "replace":
+        return f"(FROM {table(contract)} WHERE false)"
+    if contract.business_date is None:
+        return table(contract)
+    day = quoted_name(contract.business_date)
+    row = connection.execute(
+        f"SELECT min({day})::VARCHAR, max({day})::VARCHAR, count(*) > count({day}) FROM {incoming}"
+    ).fetchone()
+    assert row is not None
+    first, last, has_dayless = row
+    at_stake = ["false"] + ([f"{day} IS NULL"] if has_dayless else [])
+    if first is not None:
+        at_stake.append(f"{day} BETWEEN {quoted_text(first)} AND {quoted_text(last)}")
+    return f"(FROM {table(contract)} WHERE {' OR '.join(at_stake)})"
+
+
+def _count(connection: duckdb.DuckDBPyConnection, query: str, select: str = "SELECT count(*) ") -> int:
+    row = connection.execute(select + query).fetchone()
+    assert row is not None
+    return int(row[0])
