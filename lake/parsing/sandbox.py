@@ -57,6 +57,11 @@ def limit(limits: Limits) -> None:
         resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
+def is_output_limit(limits: Limits) -> bool:
+    """Whether what keeps this process from writing more is the contract, not the machine."""
+    return resource.getrlimit(resource.RLIMIT_FSIZE)[0] == limits.output_mb << 20
+
+
 def _filter(architecture: int, denied: tuple[int, ...]) -> bytes:
     """Return BPF instructions (code, jump if true, jump if false, operand): refuse what is denied or of another ABI."""
     tests = [(_IF_AT_LEAST, _X32_CALLS), *((_IF_EQUAL, number) for number in denied)]

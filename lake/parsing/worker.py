@@ -19,6 +19,8 @@ from typing import Any, BinaryIO
 
 from lake.parsing import sandbox
 
+_NO_ROOM = (errno.EFBIG, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
+
 LENGTH = struct.Struct("<Q")
 
 
@@ -66,10 +68,13 @@ def _answer(job: Any, on_rows: Any) -> dict[str, Any]:
     except MemoryError:
         return {"out_of_memory": True}
     except Exception as error:
-        if (isinstance(error, OSError) and error.errno == errno.EFBIG) or "File too large" in str(error):
+        number = error.errno if isinstance(error, OSError) else None
+        if number is None and "File too large" in str(error):
+            number = errno.EFBIG  # as libraries tell it
+        if number == errno.EFBIG and sandbox.is_output_limit(job.contract.limits):
             return {"refused": too_large(job.name, job.contract.limits.output_mb)}
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS):
-            return {"os_error": [error.errno, error.strerror, str(error.filename or job.folder)]}
+        if number in _NO_ROOM:
+            return {"os_error": [number, os.strerror(number), str(job.folder)]}
         traceback.print_exc()
         return {"failed": f"{type(error).__name__}: {error}"}
 
