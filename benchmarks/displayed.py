@@ -3,16 +3,16 @@
 The expected CSV holds each cell as Excel displayed it, so "$1,234.50", "15%" or "3-Feb-07" stand for a number or a moment.
 What was read is plain: 1234.5, 0.15, 2007-02-03. A cell is right if it is the same text, or differs in format only:
 
-- number: the value read, rounded half up to the decimals shown, is the number shown, after percent, exponent, fraction,
-  thousands separators, parentheses for a minus, and the literals of its format; a mask of digits (000-00-0000) has the same
-  digits; an accountant's "-" is a zero.
+- number: the value read, rounded half up to the decimals shown, is the number shown, after percent (the sign, and
+  parentheses around it, may be literals), exponent, fraction, thousands separators, parentheses for a minus, and the
+  literals of its format; a mask of digits (000-00-0000) has the same digits; an accountant's "-" is a zero, and what rounds to zero may be hidden.
 - moment: every number and name shown is a part of the moment read, each part used once: year (4 or 2 digits), month, day,
   weekday, hour (of 12 with AM or PM), minute, second, fraction; of a duration total hours, minutes or seconds.
 - truth value: TRUE is true. White space at the ends of a cell, and how a line break is written, say nothing.
 - "####": the column was too narrow to display the number or moment.
 - A character that the expected file's code page lacks stands there as "_" or "?"; for one character that is not ASCII.
 - Empty rows and columns before the first and after the last filled cell are no part of a sheet.
-- Thousands separators that stand unquoted in the expected file cut no number in two.
+- Commas that stand unquoted in the expected file cut no number and no text in two.
 
 All else is wrong: another number, date, text or truth value, a shifted cell, an empty cell for a value or the reverse.
 """
@@ -27,6 +27,7 @@ _MOMENT = re.compile(
     r"(?:(\d{4})-(\d\d)-(\d\d))?[ T]?(?:(-?\d+):(\d\d)(?::(\d\d)(?:\.(\d+))?)?)?\Z"
 )  # fmt: skip
 _SHOWN = re.compile(r"\d[\d,]*(?:\.\d*)?(?:E[+-]?\d+)?|\.\d+(?:E[+-]?\d+)?", re.IGNORECASE)
+_HIDDEN_ZERO = Decimal("0.5")
 _FRACTION = re.compile(r"(-?)(?:(\d+) +)?(\d+) */ *(\d+)\Z")
 _MONTHS = [date(2000, month, 1).strftime("%B").lower() for month in range(1, 13)]
 _WEEKDAYS = [date(2024, 1, day).strftime("%A").lower() for day in range(1, 8)]
@@ -35,8 +36,9 @@ Row = Sequence[str]
 
 
 def differences(shown: Sequence[Row], read: Sequence[Row]) -> Iterator[tuple[int, int, str, str]]:
-    """Yield (row, column, shown, read) of every cell that is wrong, counted in the cells shown."""
-    shown, read = trimmed(shown), trimmed(read)
+    """Yield (row, column, shown, read) of every cell that is wrong, counted in the rows read."""
+    _, _, shown = trimmed(shown)
+    top, first, read = trimmed(read)
     for i in range(max(len(shown), len(read))):
         left = shown[i] if i < len(shown) else []
         right = read[i] if i < len(read) else []
@@ -45,17 +47,17 @@ def differences(shown: Sequence[Row], read: Sequence[Row]) -> Iterator[tuple[int
         left = _rejoined(left, right)
         for j, (one, other) in enumerate(zip(*_padded(left, right), strict=True)):
             if _differs(one, other):
-                yield i, j, one, other
+                yield top + i, first + j, one, other
 
 
-def trimmed(rows: Sequence[Row]) -> list[list[str]]:
-    """Return the rows without the empty rows and columns around the filled cells."""
+def trimmed(rows: Sequence[Row]) -> tuple[int, int, list[list[str]]]:
+    """Return first row, first column and the cells of the rectangle around the filled cells."""
     filled = [(i, j) for i, row in enumerate(rows) for j, cell in enumerate(row) if cell.strip()]
     if not filled:
-        return []
+        return 0, 0, []
     top, bottom = filled[0][0], filled[-1][0]
     left, right = min(j for _, j in filled), max(j for _, j in filled)
-    return [list(row[left : right + 1]) for row in rows[top : bottom + 1]]
+    return top, left, [list(row[left : right + 1]) for row in rows[top : bottom + 1]]
 
 
 def same(shown: str, read: str) -> bool:
@@ -71,7 +73,7 @@ def same(shown: str, read: str) -> bool:
         return bool(is_number or moment)
     if is_number:
         return _same_number(shown, Decimal(read))
-    return bool(moment) and _same_moment(shown, moment)
+    return bool(moment) and (_same_moment(shown, moment) or (shown == "" and set(read) <= set("0:")))
 
 
 def _differs(shown: str, read: str) -> bool:
@@ -98,7 +100,9 @@ def _same_number(shown: str, value: Decimal) -> bool:
     if fraction := _FRACTION.match(shown):
         sign, whole, over, under = fraction.groups()
         exact = (Decimal(whole or 0) + Decimal(over) / Decimal(under)) * (-1 if sign else 1)
-        return abs(exact - value) <= Decimal("0.5") / Decimal(under)
+        return abs(exact - value) < Decimal("0.5") / Decimal(under)
+    if not shown:
+        return abs(value) < _HIDDEN_ZERO
     found = _SHOWN.findall(shown)
     if not found:
         return shown.strip("$€£ ()_") == "-" and abs(value) < Decimal("0.5")
@@ -120,11 +124,15 @@ def _is_rounded(shown: str, token: str, value: Decimal) -> bool:
         return False
     before = shown[: shown.index(token)]
     is_negative = "-" in before or ("(" in before and ")" in shown)
-    scaled = value * 100 if "%" in shown else value
+    expected = -number if is_negative else number
     with localcontext(prec=700):
         unit = Decimal(1).scaleb(-places)
-        rounded = (scaled / unit).quantize(Decimal(1), ROUND_HALF_UP) * unit
-    return rounded == (-number if is_negative else number)
+        rounded, percent = (
+            (scaled / unit).quantize(Decimal(1), ROUND_HALF_UP) * unit for scaled in (value, value * 100)
+        )
+    if "%" not in shown:
+        return rounded == expected
+    return percent == expected or rounded in (expected, number)
 
 
 def _same_moment(shown: str, moment: re.Match[str]) -> bool:
@@ -145,7 +153,13 @@ def _roundings(parts: list[int | None], fraction: str) -> Iterator[tuple[int | N
     """Yield the moment itself, and rounded to the second."""
     yield tuple(parts)
     hour, minute, second = parts[3:]
-    if fraction and hour is not None and minute is not None and second is not None and float(f".{fraction}") >= 0.4995:
+    if (
+        fraction
+        and hour is not None
+        and minute is not None
+        and second is not None
+        and float(f".{fraction}") >= 0.4995
+    ):
         total = hour * 3600 + minute * 60 + second + 1
         if total < 86_400 or parts[0] is None:
             yield (*parts[:3], total // 3600, total // 60 % 60, total % 60)
@@ -154,7 +168,9 @@ def _roundings(parts: list[int | None], fraction: str) -> Iterator[tuple[int | N
             yield (day.year, day.month, day.day, 0, 0, 0)
 
 
-def _known_words(words: list[str], year: int | None, month: int | None, day: int | None, hour: int | None) -> bool:
+def _known_words(
+    words: list[str], year: int | None, month: int | None, day: int | None, hour: int | None
+) -> bool:
     """Whether every name shown is that of the month, the weekday or the half of the day."""
     names = {"t", "z", "h", "m", "s"}
     if month:
@@ -201,19 +217,19 @@ def _assignable(numbers: list[str], ways: list[set[str]]) -> bool:
 
 
 def _rejoined(shown: Row, read: Row) -> list[str]:
-    """Join fields of a row that are one number cut at its unquoted thousands separators, where that makes it right."""
+    """Join fields of a row that are one cell cut at its unquoted commas, where that makes it right."""
     found: list[str] = []
     i = 0
     while i < len(shown):
         whole, taken = shown[i], 1
         value = read[len(found)] if len(found) < len(read) else ""
         if not same(whole, value):
-            for j in range(i + 1, min(i + 5, len(shown))):
-                if not re.fullmatch(r"\d{3}(?:\.\d*)?\W*", shown[j]):
-                    break
+            for j in range(i + 1, min(i + 20, len(shown))):
                 joined = ",".join(shown[i : j + 1])
-                if re.fullmatch(r"\W*\d{1,3}(,\d{3})+(\.\d*)?\W*", joined) and same(joined, value):
+                is_number = re.fullmatch(r"\W*\d{1,3}(,\d{3})+(\.\d*)?\W*", joined)
+                if _normal(joined) == _normal(value) or (is_number and same(joined, value)):
                     whole, taken = joined, j + 1 - i
+                    break
         found.append(whole)
         i += taken
     return found

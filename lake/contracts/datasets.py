@@ -19,6 +19,7 @@ from lake.contracts.loading_options import LOADING, property_node, read_loading
 from lake.contracts.model import Column, Contract, KnownAt, Limits, Location
 from lake.contracts.source_settings import SourceSettings, read_settings
 from lake.contracts.standard import API_VERSION, suggest
+from lake.contracts.workbook_options import SUFFIXES, WORKBOOK, check_options
 
 DOMAINS = ("erp", "logistics", "spreadsheets")
 
@@ -35,12 +36,8 @@ SERVER: dict[str, dict[str, values.Parser]] = {
         "final_newline": values.one_of("required", "optional"),
         "header_row": values.whole(1),
     },
-    "xlsx": {
-        "sheet": values.text,
-        "header_row": values.whole(1),
-        "header_rows": values.whole(1),
-        "totals_label": values.text,
-    },
+    "spreadsheet": WORKBOOK,
+    "xlsx": WORKBOOK,
     "jsonl": {"encoding": values.encoding, "other_fields": values.one_of("quarantine", "ignore")},
     "json": {
         "encoding": values.encoding,
@@ -192,6 +189,7 @@ def _location(root: Node, variables: Mapping[str, str]) -> tuple[Location | None
                 found[key] = parsed
     if found.get("delimiter", ",") == found.get("quote", '"'):
         server.reject("delimiter and quote are the same character: correct one")
+    check_options(server, found)
     source = found.pop("source", None)
     if is_fetched and source is None and not server.is_rejected:
         kind.reject("the source is missing: add the custom property `source` with its kind")
@@ -215,7 +213,9 @@ def _check_path(node: Node, file_format: str, variables: Mapping[str, str]) -> N
         node.reject("is relative to nowhere: begin with ${INBOX}/, ${COMPANY}/ or ${STOCKLAKE_DATA}/")
     elif path.endswith("/"):
         node.reject("is a folder: name the files, e.g. with /*.csv at the end")
-    elif (file_format == "xlsx") != path.endswith((".xlsx", ".xlsm")) and not path.endswith("*"):
+    elif (file_format in ("spreadsheet", "xlsx")) != path.lower().endswith(SUFFIXES) and not path.endswith(
+        "*"
+    ):
         node.reject(f"does not name {file_format} files: correct it, or the format")
 
 

@@ -86,14 +86,27 @@ class Location:
     encoding: str = "utf-8"
     final_newline: Literal["required", "optional"] = "optional"
     """'required': a last line without a line end was cut off and is quarantined (rule `final_newline`)."""
-    sheet: str | None = None
-    """xlsx: the sheet's name; None is the first."""
     header_row: int = 1
     """1-based line or row of the (first) header row; rows above are titles."""
     header_rows: int = 1
-    """xlsx: rows of the header. Merged cells spread to the right; the parts join as 'Upper / Lower'."""
-    totals_label: str | None = None
-    """xlsx: a row whose first filled cell is this text is a totals row: not data, not counted."""
+    """Workbook: rows of the header. Merged cells spread to the right; the parts join as 'Upper / Lower'."""
+    sheet: str | None = None
+    """Workbook: the sheet's name. Without any of the three, the first sheet with cells."""
+    sheet_position: int | None = None
+    """Workbook: the sheet's place among the tabs, from 1, charts and hidden sheets counted."""
+    sheet_pattern: str | None = None
+    """Workbook: regular expression for the whole name; all sheets that match are read, in their order."""
+    range: str | None = None
+    """Workbook: the cells of the table, header first: 'B4:H200', or 'B4:H' for all rows from the fourth."""
+    table_anchor: str | None = None
+    """Workbook: text of the first cell of the header; the table goes right to the first column without a title and down
+    to the first empty row."""
+    totals_label: tuple[str, ...] = ()
+    """Workbook: a row whose first filled cell is one of these texts is a totals row: not data, not counted."""
+    hidden_rows: Literal["read", "skip"] = "read"
+    """Workbook: whether rows that the sheet hides (or filters out) are data."""
+    decimal: Literal[".", ","] | None = None
+    """Workbook: decimal sign of numbers that were typed as text, with or without thousands separators; None: a point."""
     records_path: str | None = None
     """json: dotted path to the list of objects, `data.items`; None: the document is the list."""
     other_fields: Literal["quarantine", "ignore"] = "quarantine"

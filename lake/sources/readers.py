@@ -15,7 +15,8 @@ READERS = {
     "jsonl": "lake.sources.json_files:read_jsonl",
     "parquet": "lake.sources.parquet:read_parquet",
     "xml": "lake.sources.xml:read_xml",
-    "xlsx": "lake.sources.spreadsheets:read_xlsx",
+    "spreadsheet": "lake.sources.spreadsheets:read_spreadsheet",
+    "xlsx": "lake.sources.spreadsheets:read_spreadsheet",
 }
 
 

@@ -1,218 +1,192 @@
-"""Workbooks (.xlsx): one sheet read as a block of text rows, title and totals rows left out, merged headers joined.
+"""Workbooks (.xls, .xlsx, .xlsm, .xlsb, .ods): the table of a contract on its sheet, as blocks of text rows.
 
-Cells come as text from calamine, which knows real dates, numbers and error cells; `conforming.py` checks the text.
+How a workbook is opened and where a table lies on a sheet is `workbooks/`; `conforming.py` checks the text.
 """
 
-import posixpath
 import re
-import zipfile
-from collections.abc import Iterator, Sequence
-from html import unescape
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date, datetime
+from itertools import islice
 from pathlib import Path
 
-import fastexcel
 import polars as pl
 
-from lake.contracts.model import Column, Contract
+from lake.contracts.model import Column, Contract, Location
 from lake.errors import FileRefused
 from lake.sources.block import Block, Reason
-from lake.sources.conforming import compile_format
 from lake.sources.header import match_header
+from lake.sources.workbooks.layout import NO_SAVED_VALUE
+from lake.sources.workbooks.tables import Row, Table, column_letters, find_table, is_empty
+from lake.sources.workbooks.text import number_text, text
+from lake.sources.workbooks.workbook import CellError, Sheet, Value, Workbook
 
-_CELL_DATE = r"\A[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?\z"
-_LONG_NUMBER = r"\A-?[0-9]+\.[0-9]+\z"
-_SIGNIFICANT_DIGITS = 15
-"""Of a number in Excel; digits beyond are noise of its binary form."""
-_MERGE = re.compile(rb'<(?:\w+:)?mergeCell\b[^>]*\bref="([A-Z]+)([0-9]+):([A-Z]+)([0-9]+)"')
-_TAG = re.compile(r"<(?:\w+:)?(sheet|Relationship)\b([^>]*)>")
-_ATTRIBUTE = re.compile(r'([\w:]+)="([^"]*)"')
-
-Merge = tuple[int, int, int, int]
-"""First row, first column, last row, last column; 0-based."""
+BLOCK_ROWS = 20_000
+_GROUPED = {
+    ".": re.compile(r"[-+]?[0-9]{1,3}(?:[ ,'\u2019\u00a0\u202f][0-9]{3})+(?:\.[0-9]*)?|[-+]?[0-9]*\.?[0-9]+"),
+    ",": re.compile(r"[-+]?[0-9]{1,3}(?:[ .'\u2019\u00a0\u202f][0-9]{3})+(?:,[0-9]*)?|[-+]?[0-9]*,?[0-9]+"),
+}
+"""How people type a number, by their decimal sign."""
+_POINTED = re.compile(r"[-+]?[0-9]*\.?[0-9]+")
+"""What would be taken for a number though it is none by another decimal sign."""
 
 
-def read_xlsx(path: Path, name: str, contract: Contract) -> Iterator[Block]:
-    """Read the contract's sheet of a workbook as one block.
+def read_spreadsheet(path: Path, name: str, contract: Contract) -> Iterator[Block]:
+    """Read the contract's table of a workbook, from each sheet that the contract chooses.
 
-    Raises `FileRefused` when the workbook, its sheet or its header cannot be read to the contract.
+    Raises `FileRefused` when the workbook, a sheet or its header cannot be read to the contract.
     """
-    location = contract.location
     if path.stat().st_size == 0:
         raise FileRefused(f"{name} is empty: deliver it again with its sheet, or remove it.")
-    sheet, cells, errors = _load(path, name, location.sheet)
-    top = location.header_row - 1
-    bottom = top + location.header_rows
-    if cells.height < bottom or _is_empty(cells.slice(top, location.header_rows)).all():
+    workbook = Workbook(path, name)
+    sheets = choose_sheets(workbook, contract.location)
+    rows = 0
+    for sheet in sheets:
+        for block in _blocks(workbook, sheet, contract):
+            rows += block.rows
+            yield block
+    if rows == 0:
+        where = f"sheet {sheets[0].name!r} has" if len(sheets) == 1 else f"its {len(sheets)} sheets have"
         raise FileRefused(
-            f"{name}, sheet {sheet!r} has nothing on row {location.header_row}, where its header should be: deliver"
-            " it again with its header and rows, or correct `header_row` in the contract."
+            f"{name}, {where} a header but no rows: deliver it again with its rows, or remove it."
         )
-    merges = _merges(path, sheet) if location.header_rows > 1 else []
-    titles = _join_header(cells.slice(top, location.header_rows), top, merges)
-    body = cells.slice(bottom).with_row_index("_row", bottom + 1)
-    cells_only = body.select(cells.columns)
-    is_data = ~_is_empty(cells_only) & ~_is_totals(cells_only, location.totals_label)
-    body = body.filter(is_data)
-    if not body.height:
+
+
+def choose_sheets(workbook: Workbook, location: Location) -> list[Sheet]:
+    """Return the sheets that a contract names, by name, position or pattern: one, or for a pattern all that match."""
+    sheets = [sheet for sheet in workbook.sheets if sheet.has_cells]
+    if location.sheet is not None:
+        wanted, chosen = repr(location.sheet), [sheet for sheet in sheets if sheet.name == location.sheet]
+    elif location.sheet_position is not None:
+        wanted = str(location.sheet_position)
+        chosen = [sheet for sheet in sheets if sheet.position == location.sheet_position]
+    elif location.sheet_pattern is not None:
+        wanted = f"like {location.sheet_pattern!r}"
+        chosen = [sheet for sheet in sheets if re.fullmatch(location.sheet_pattern, sheet.name)]
+    else:
+        wanted, chosen = "with cells", sheets[:1]
+    if not chosen:
+        known = ", ".join(repr(sheet.name) for sheet in sheets[:20]) or "none"
         raise FileRefused(
-            f"{name}, sheet {sheet!r} has a header but no rows: deliver it again with its rows, or remove it."
+            f"{workbook.name} has no sheet {wanted} (it has {known}): deliver it with that sheet, or correct the sheet"
+            " in the contract."
         )
-    titled = _titled(cells.columns, titles, body, name, sheet)
-    where = f"sheet {sheet!r}, row {location.header_row}"
-    names = match_header([titles[i] for i in titled], name, where, contract)
-    by_name = {names[k]: cells.columns[i] for k, i in enumerate(titled)}
-    yield _block(body, by_name, cells.columns, errors, contract, sheet)
+    return chosen
 
 
-def _load(path: Path, name: str, sheet: str | None) -> tuple[str, pl.DataFrame, list[tuple[int, int, str]]]:
-    """Return the sheet's name, all its cells as text from row 1, and its error cells (row, column, error)."""
-    try:
-        workbook = fastexcel.read_excel(path)
-        wanted = sheet if sheet is not None else (workbook.sheet_names or [""])[0]
-        if wanted not in workbook.sheet_names:
-            raise FileRefused(
-                f"{name} has no sheet {wanted!r} (it has {', '.join(map(repr, workbook.sheet_names)) or 'none'}):"
-                " deliver it with that sheet, or correct `sheet` in the contract."
-            )
-        loaded = workbook.load_sheet(wanted, header_row=None, skip_rows=0, dtypes="string")
-        batch, problems = loaded.to_arrow_with_errors() if loaded.width else (None, None)
-    except fastexcel.FastExcelError as error:
-        first = str(error).splitlines()[0]
-        raise FileRefused(
-            f"{name} cannot be read as an xlsx workbook ({first}): save it again as .xlsx and deliver it again."
-        ) from error
-    cells = pl.DataFrame(batch) if batch is not None else pl.DataFrame()
-    found = [(*problem.position, problem.detail) for problem in problems.errors] if problems else []
-    return wanted, cells, found
+def _blocks(workbook: Workbook, sheet: Sheet, contract: Contract) -> Iterator[Block]:
+    name = workbook.name
+    table = find_table(workbook.grid(sheet), contract.location, f"{name}, sheet {sheet.name!r}")
+    titled = [i for i, title in enumerate(table.titles) if title]
+    where = f"sheet {sheet.name!r}, row {table.header_row + 1}"
+    names = match_header([table.titles[i] for i in titled], name, where, contract)
+    position_of = dict(zip(names, titled, strict=True))
+    rows = _only_titled(table, name, sheet.name)
+    while batch := list(islice(rows, BLOCK_ROWS)):
+        yield _block(batch, position_of, contract, sheet.name)
 
 
-def _is_empty(cells: pl.DataFrame) -> pl.Series:
-    """Which rows have no filled cell."""
-    filled = cells.select(
-        pl.any_horizontal((pl.all().str.strip_chars() != "").fill_null(False)).alias("filled")
-    )
-    return ~filled.to_series()
+def _only_titled(table: Table, name: str, sheet: str) -> Iterator[Row]:
+    """Yield the table's rows; a value in a column without a title is refused."""
+    untitled = [i for i, title in enumerate(table.titles) if not title]
+    for row, cells in table.rows:
+        for i in untitled:
+            if not is_empty(cells[i : i + 1]):
+                raise FileRefused(
+                    f"{name}, sheet {sheet!r}: column {column_letters(table.first_column + i)} has values (first on row"
+                    f" {row + 1}) but no header; give it its header, or clear it, and deliver again."
+                )
+        yield row, cells
 
 
-def _is_totals(cells: pl.DataFrame, label: str | None) -> pl.Series:
-    """Which rows have `label` as their first filled cell."""
-    text = pl.all().str.strip_chars()
-    first = cells.select(pl.coalesce(pl.when(text != "").then(text)).alias("first")).to_series()
-    if label is None:
-        return first.is_null() & False
-    return (first.str.to_lowercase() == label.strip().lower()).fill_null(False)
-
-
-def _merges(path: Path, sheet: str) -> list[Merge]:
-    """Return the merged ranges of a sheet. Only calamine's cells are trusted as data; this is layout of the header."""
-    with zipfile.ZipFile(path) as archive:
-        tags = _TAG.findall(archive.read("xl/workbook.xml").decode("utf-8"))
-        tags += _TAG.findall(archive.read("xl/_rels/workbook.xml.rels").decode("utf-8"))
-        attributes = [(tag, dict(_ATTRIBUTE.findall(text))) for tag, text in tags]
-        relation = next(
-            value
-            for tag, found in attributes
-            if tag == "sheet" and unescape(found.get("name", "")) == sheet
-            for key, value in found.items()
-            if key.endswith(":id")
-        )
-        target = next(f["Target"] for tag, f in attributes if tag == "Relationship" and f["Id"] == relation)
-        part = target.lstrip("/") if target.startswith("/") else posixpath.join("xl", target)
-        content = archive.read(part)
-    return [
-        (int(first_row) - 1, _column_number(first), int(last_row) - 1, _column_number(last))
-        for first, first_row, last, last_row in _MERGE.findall(content)
-    ]
-
-
-def _column_number(letters: bytes) -> int:
-    number = 0
-    for letter in letters:
-        number = number * 26 + letter - ord("A") + 1
-    return number - 1
-
-
-def _join_header(rows: pl.DataFrame, top: int, merges: list[Merge]) -> list[str]:
-    """Join the header's rows per column as 'Upper / Lower'; a merged cell counts for every column it spans, once."""
-    grid = [[(cell or "").strip() for cell in row] for row in rows.rows()]
-    for first_row, first, last_row, last in merges:
-        if not top <= first_row < top + len(grid):
+def _block(rows: list[Row], position_of: dict[str, int], contract: Contract, sheet: str) -> Block:
+    marks: list[tuple[int, Reason]] = []
+    columns = []
+    for column in contract.columns:
+        if column.name not in position_of:
+            columns.append(pl.Series(column.name, [None] * len(rows), dtype=pl.String))
             continue
-        text = grid[first_row - top][first] if first < len(grid[0]) else ""
-        for row in range(first_row, min(last_row + 1, top + len(grid))):
-            for column in range(first, min(last + 1, len(grid[0]))):
-                grid[row - top][column] = text if row == first_row else ""
-    return [" / ".join(part for part in parts if part) for parts in zip(*grid, strict=True)]
-
-
-def _titled(columns: list[str], titles: list[str], body: pl.DataFrame, name: str, sheet: str) -> list[int]:
-    """Return the positions of columns with a title; a column with values and no title is refused."""
-    for i, title in enumerate(titles):
-        if not title and body[columns[i]].null_count() < body.height:
-            row = body.filter(pl.col(columns[i]).is_not_null())["_row"][0]
-            raise FileRefused(
-                f"{name}, sheet {sheet!r}: column {i + 1} has values (first on row {row}) but no header; give it its"
-                " header, or clear it, and deliver again."
-            )
-    return [i for i, title in enumerate(titles) if title]
-
-
-def _block(
-    body: pl.DataFrame,
-    by_name: dict[str, str],
-    cells: list[str],
-    errors: list[tuple[int, int, str]],
-    contract: Contract,
-    sheet: str,
-) -> Block:
-    text = pl.DataFrame(
-        [
-            _as_text(body[by_name[column.name]], column).alias(column.name)
-            if column.name in by_name
-            else pl.Series(column.name, [None] * body.height, dtype=pl.String)
-            for column in contract.columns
+        at = position_of[column.name]
+        write = _writer(column, contract.location.decimal)
+        values = [cells[at] for _, cells in rows]
+        marks += [
+            (i, reason)
+            for i, value in enumerate(values)
+            if (reason := _problem(value, column, contract.location.decimal))
         ]
-    )
-    row_of = {row: i for i, row in enumerate(body["_row"].to_list())}
-    name_of = {cell: name for name, cell in by_name.items()}
-    marks = [
-        (
-            row_of[row + 1],
-            Reason("cell_error", name_of.get(cells[column]), f"the cell holds an error ({detail})"),
-        )
-        for row, column, detail in errors
-        if row + 1 in row_of
-    ]
+        columns.append(pl.Series(column.name, [write(value) for value in values], dtype=pl.String))
 
-    def raw_text(rows: Sequence[int]) -> list[str]:
-        return ["\t".join(cell or "" for cell in body.row(i)[1:]) for i in rows]
+    def raw_text(positions: Sequence[int]) -> list[str]:
+        return ["\t".join(text(cell) for cell in rows[i][1]) for i in positions]
 
-    return Block(text, body["_row"].cast(pl.Int64).alias("_line"), raw_text, marks=marks, sheet=sheet)
+    lines = pl.Series("_line", [row + 1 for row, _ in rows], dtype=pl.Int64)
+    return Block(pl.DataFrame(columns), lines, raw_text, marks=marks, sheet=sheet)
 
 
-def _as_text(cells: pl.Series, column: Column) -> pl.Series:
-    """Write cells as the contract's type would be written in a text file; other text stays as it is."""
-    cells = pl.select(pl.when(cells != "").then(cells)).to_series()
-    if column.type == "number":
-        is_long = (
-            cells.str.contains(_LONG_NUMBER) & (cells.str.len_bytes() > _SIGNIFICANT_DIGITS)
-        ).fill_null(False)
-        rows = is_long.arg_true()
-        return cells.scatter(rows, [_rounded(text) for text in cells.gather(rows)]) if len(rows) else cells
-    if column.type not in ("date", "timestamp"):
-        return cells
-    moments = cells.set(~cells.str.contains(_CELL_DATE).fill_null(False), None)
-    parsed = moments.str.to_datetime("%Y-%m-%d %H:%M:%S%.f", strict=False, time_unit="us")
-    if column.type == "date":
-        whole_days = parsed.dt.truncate("1d") == parsed
-        parsed = parsed.set(~whole_days.fill_null(False), None)
-    default = "%Y-%m-%d" if column.type == "date" else "%Y-%m-%d %H:%M:%S%.6f"
-    written = parsed.dt.to_string(compile_format(column.format)[1] if column.format else default)
-    return written.zip_with(written.is_not_null(), cells)
+def _problem(value: Value, column: Column, decimal: str | None) -> Reason | None:
+    """Say what is wrong with a cell that its text alone would not show."""
+    if isinstance(value, CellError):
+        words = f"the cell holds an error ({value.shown})"
+        if value.shown == NO_SAVED_VALUE:
+            words = f"the cell holds {NO_SAVED_VALUE}: open the workbook and save it again"
+        return Reason("cell_error", column.name, words)
+    if decimal and isinstance(value, str) and column.type in ("integer", "number"):
+        typed = value.strip()
+        if _POINTED.fullmatch(typed) and not _GROUPED[decimal].fullmatch(typed):
+            return Reason("type", column.name, f"{typed!r} is no number with the decimal sign {decimal!r}")
+    return None
 
 
-def _rounded(text: str) -> str:
-    """Round to Excel's 15 significant digits, without an exponent."""
-    digits = len(text.lstrip("-").split(".")[0].lstrip("0"))
-    fixed = f"{float(text):.{max(_SIGNIFICANT_DIGITS - digits, 0)}f}"
-    return fixed.rstrip("0").rstrip(".") if "." in fixed else fixed
+def _writer(column: Column, decimal: str | None) -> Callable[[Value], str | None]:
+    """Return how a cell is written as the contract's type would be in a text file; other text stays as it is."""
+    is_number = column.type in ("integer", "number")
+    is_moment = column.type in ("date", "timestamp")
+
+    def write(value: Value) -> str | None:
+        if isinstance(value, str):
+            return (_typed_number(value, decimal) if is_number and decimal else value) or None
+        if isinstance(value, CellError):
+            return None
+        if isinstance(value, bool):
+            return _truth(value, column)
+        if is_number and isinstance(value, float):
+            return number_text(value)
+        if is_moment and isinstance(value, date):
+            return _moment(value, column)
+        return text(value)
+
+    return write
+
+
+def _typed_number(typed: str, decimal: str) -> str:
+    """Write a number that was typed as text with a decimal point: '1.234,5' as '1234.5'."""
+    stripped = typed.strip()
+    if not _GROUPED[decimal].fullmatch(stripped):
+        return typed
+    kept = "".join(character for character in stripped if character in "+-0123456789" or character == decimal)
+    return kept.replace(decimal, ".").removeprefix("+")
+
+
+def _truth(value: bool, column: Column) -> str:
+    if column.type == "boolean" and column.format:
+        true, _, false = column.format.partition("/")
+        return true if value else false
+    return text(value)
+
+
+def _moment(value: date, column: Column) -> str:
+    """Write a date or moment in the column's format; as ISO 8601, which is then refused, where the format would cut it."""
+    moment = value if isinstance(value, datetime) else datetime(value.year, value.month, value.day)
+    is_midnight = moment == datetime(moment.year, moment.month, moment.day)
+    if column.type == "date" and not is_midnight:
+        return text(moment)
+    if column.format:
+        written = moment.strftime(column.format)
+        return written if _read_back(written, column.format) == moment else text(moment)
+    return moment.date().isoformat() if column.type == "date" else moment.isoformat(" ")
+
+
+def _read_back(written: str, pattern: str) -> datetime | None:
+    try:
+        return datetime.strptime(written, pattern).replace(tzinfo=None)
+    except ValueError:
+        return None

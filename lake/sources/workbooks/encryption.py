@@ -25,7 +25,9 @@ def without_own_password(data: bytes) -> bytes:
     """Return an old workbook in clear if Excel's own password opens it, else as it is."""
     pieces = stream_pieces(data, STREAMS)
     stream = bytearray(joined(data, pieces))
-    found = next(((at, n) for kind, at, n in list(records(bytes(stream[:4096])))[:8] if kind == _FILEPASS), None)
+    found = next(
+        ((at, n) for kind, at, n in list(records(bytes(stream[:4096])))[:8] if kind == _FILEPASS), None
+    )
     if found is None:
         return data
     at, length = found
@@ -38,12 +40,13 @@ def without_own_password(data: bytes) -> bytes:
     for kind, offset, size in list(records(bytes(stream))):
         if kind not in _IN_CLEAR:
             clear = 4 if kind == _BOUNDSHEET else 0
-            stream[offset + clear : offset + size] = decrypt(offset, bytes(stream[offset : offset + size]))[clear:]
+            stream[offset + clear : offset + size] = decrypt(offset, bytes(stream[offset : offset + size]))[
+                clear:
+            ]
     struct.pack_into("<H", stream, at - 4, _IGNORED)
     copy = bytearray(data)
     done = 0
     for start, size in pieces:
-        size = min(size, len(stream) - done, len(copy) - start)
         copy[start : start + size] = stream[done : done + size]
         done += size
     return bytes(copy)

@@ -23,6 +23,8 @@ ERRORS = {
 _SECTION = re.compile(r'\[[^\]]*\]|"(?P<quoted>[^"]*)"|\\(?P<escaped>.)|_.|\*.|(?P<plain>.)', re.DOTALL)
 _PLAIN_LITERALS = "-+/(): "
 
+_ELAPSED = re.compile(r"\[(?:h+|m+|s+)\]", re.IGNORECASE)
+
 Wanted = Callable[[str], bool]
 """Whether cells with this number format are to be noted in `Layout.formats`."""
 
@@ -56,19 +58,24 @@ def check_extent(rows: int, columns: int, name: str, sheet: str) -> None:
         )
 
 
-def is_digit_mask(code: str) -> bool:
-    """Whether a number format writes whole numbers into a mask of digits, as 00000 or 000-00-0000 do."""
-    return mask_of(code) is not None
+def tells_value(code: str) -> bool:
+    """Whether a number format says something of the value that calamine does not: a mask of digits, a duration."""
+    return mask_of(code) is not None or is_elapsed(code)
+
+
+def is_elapsed(code: str) -> bool:
+    """Whether a number format shows days as a duration, as [h]:mm does; calamine misses those with conditions."""
+    return bool(_ELAPSED.search(code))
 
 
 def mask_of(code: str) -> list[str] | None:
-    """Take a mask of digits apart: its literal characters, '\\0' where a digit stands; None if it is none.
+    """Take a mask of digits apart: its literal characters, NUL where a digit stands; None if it is none.
 
     A mask has at least two zeros and nothing that scales, groups or rounds a number; only its first section counts.
     """
     mask: list[str] = []
     zeros = 0
-    for match in _SECTION.finditer(code.split(";")[0]):
+    for match in _SECTION.finditer(code.partition(";")[0]):
         literal = match["quoted"] if match["quoted"] is not None else match["escaped"]
         plain = match["plain"]
         if literal is not None:

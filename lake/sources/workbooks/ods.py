@@ -28,13 +28,23 @@ class _Stream:
         return next(self.chunks, b"")
 
 
-def read_layout(parts: Parts, position: int, sheet: str, wanted: Wanted) -> Layout:
-    """Return the layout of the sheet at `position` (0-based). Raises `FileRefused` for one that reaches too far.
+def check(parts: Parts) -> None:
+    """Raise `FileRefused` for a workbook of which any sheet reaches too far: all are read when it is opened."""
+    parts.verify(unused={"content.xml"})
+    _walk(parts, _Walk(None, parts.name, lambda _: False))
+
+
+def read_layout(parts: Parts, position: int, _: str, wanted: Wanted) -> Layout:
+    """Return the layout of the sheet at `position` (0-based).
 
     A cell that shows a whole number with leading zeros has the number format of as many zeros.
     """
-    parts.verify(unused=set())
-    walk = _Walk(position, sheet, parts.name, wanted)
+    walk = _Walk(position, parts.name, wanted)
+    _walk(parts, walk)
+    return walk.layout
+
+
+def _walk(parts: Parts, walk: "_Walk") -> None:
     try:
         events = etree.iterparse(
             cast("IO[bytes]", _Stream(parts.chunks("content.xml"))), events=("start", "end"),
@@ -43,16 +53,17 @@ def read_layout(parts: Parts, position: int, sheet: str, wanted: Wanted) -> Layo
         for event, element in events:
             walk.step(event, element)
     except etree.XMLSyntaxError as error:
-        raise FileRefused(f"{parts.name} is damaged ({error}): save it again and deliver it again.") from error
-    check_extent(walk.last_row + 1, walk.last_column + 1, parts.name, sheet)
-    return walk.layout
+        raise FileRefused(
+            f"{parts.name} is damaged ({error}): save it again and deliver it again."
+        ) from error
 
 
 class _Walk:
-    """Walks through the tables of a document and notes one of them."""
+    """Walks through the tables of a document, judges how far they reach, and notes the one at `position`."""
 
-    def __init__(self, position: int, sheet: str, name: str, wanted: Wanted) -> None:
-        self.position, self.sheet, self.name, self.wanted = position, sheet, name, wanted
+    def __init__(self, position: int | None, name: str, wanted: Wanted) -> None:
+        self.position, self.name, self.wanted = position, name, wanted
+        self.sheet = ""
         self.layout = Layout()
         self.table = -1
         self.depth = 0
@@ -66,15 +77,17 @@ class _Walk:
                 self.depth += 1
                 if self.depth == 1:
                     self.table, self.row = self.table + 1, 0
+                    self.last_row = self.last_column = -1
+                    self.sheet = str(element.get(f"{_TABLE}name", ""))
             return
         if is_table:
             self.depth -= 1
-        elif self.depth == 1 and self.table == self.position:
-            self._note_row(element)
+        elif self.depth == 1:
+            self._note_row(element, is_noted=self.table == self.position)
         if self.depth <= 1:
             element.clear()
 
-    def _note_row(self, element: etree._Element) -> None:
+    def _note_row(self, element: etree._Element, *, is_noted: bool) -> None:
         repeated = _count(element, "number-rows-repeated")
         column = 0
         has_value = False
@@ -83,13 +96,14 @@ class _Walk:
             if cell.get(f"{_OFFICE}value-type") or len(cell):
                 has_value = True
                 self.last_column = max(self.last_column, column + times - 1)
-                self._note_cell(cell, column, times, repeated)
-            self._note_merge(cell, column)
+                if is_noted:
+                    self._note_cell(cell, column, times, repeated)
+                    self._note_merge(cell, column)
             column += times
         if has_value:
             self.last_row = self.row + repeated - 1
             check_extent(self.last_row + 1, self.last_column + 1, self.name, self.sheet)
-        if element.get(f"{_TABLE}visibility") in ("collapse", "filter"):
+        if is_noted and element.get(f"{_TABLE}visibility") in ("collapse", "filter"):
             self.layout.hidden_rows.update(range(self.row, self.row + min(repeated, _MAX_REPEATED_MARKS)))
         self.row += repeated
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from lxml import etree
 
+from lake.contracts.workbook_options import column_number
 from lake.errors import FileRefused
 from lake.sources.workbooks.layout import NO_SAVED_VALUE, Layout, Wanted, check_extent
 from lake.sources.workbooks.number_formats import BUILT_IN
@@ -17,7 +18,8 @@ WORKBOOK = "xl/workbook.xml"
 _P = rb"(?:\w+:)?"
 _CELL = re.compile(rb"<" + _P + rb"c\b[^>]*?\br=[\"']([A-Z]{1,3})([0-9]{1,7})[\"'][^>]*(?<!/)>")
 _ERROR = re.compile(
-    rb"<" + _P + rb"c\b([^>]*\bt=[\"']e[\"'][^>]*)>(?:(?!</" + _P + rb"c>).)*?<" + _P + rb"v>([^<]*)<", re.DOTALL
+    rb"<" + _P + rb"c\b([^>]*\bt=[\"']e[\"'][^>]*)>(?:(?!</" + _P + rb"c>).)*?<" + _P + rb"v>([^<]*)<",
+    re.DOTALL,
 )
 _UNSAVED = re.compile(
     rb"<" + _P + rb"c\b([^>]*)>\s*<" + _P + rb"f\b(?:[^>]*/>|[^>]*>[^<]*</" + _P + rb"f>)\s*"
@@ -31,11 +33,15 @@ _PLACE = re.compile(rb"\br=[\"']([A-Z]{1,3})([0-9]{1,7})[\"']")
 _ROW_NUMBER = re.compile(rb"\br=[\"']([0-9]{1,7})[\"']")
 
 
+def check(parts: Parts) -> None:
+    """Raise `FileRefused` for a workbook that is not to be opened; its sheets are checked one by one, when they are read."""
+    parts.verify(unused=set(sheet_parts(parts)))
+
+
 def read_layout(parts: Parts, position: int, sheet: str, wanted: Wanted) -> Layout:
     """Return the layout of the sheet at `position` (0-based). Raises `FileRefused` for one that reaches too far."""
     sheets = sheet_parts(parts)
     part = sheets[position] if position < len(sheets) else ""
-    parts.verify(unused=set(sheets))
     styles = _styles(parts, wanted)
     layout = Layout()
     styled = None
@@ -52,7 +58,12 @@ def read_layout(parts: Parts, position: int, sheet: str, wanted: Wanted) -> Layo
             for attributes, style in styled.findall(text):
                 if place := _place(attributes):
                     layout.note_format(*place, styles[int(style)])
-    check_extent(last_row, max(map(column_number, columns), default=-1) + 1, parts.name, sheet)
+    check_extent(
+        last_row,
+        max((column_number(letters.decode()) for letters in columns), default=-1) + 1,
+        parts.name,
+        sheet,
+    )
     return layout
 
 
@@ -67,14 +78,6 @@ def sheet_parts(parts: Parts) -> list[str]:
 
 def _relation(element: etree._Element) -> str:
     return next((str(value) for key, value in element.attrib.items() if str(key).endswith("}id")), "")
-
-
-def column_number(letters: bytes) -> int:
-    """Return the 0-based number of a column: A is 0, XFD 16,383."""
-    number = 0
-    for letter in letters:
-        number = number * 26 + letter - ord("A") + 1
-    return number - 1
 
 
 def _styles(parts: Parts, wanted: Wanted) -> dict[int, str]:
@@ -106,7 +109,9 @@ def _by_rows(parts: Parts, part: str) -> Iterator[bytes]:
             yield pending[:end]
             pending = pending[end:]
         elif len(pending) > MAX_PART_BYTES:
-            raise FileRefused(f"{parts.name}: a row goes on for more than {MAX_PART_BYTES >> 20} MB: deliver a clean copy.")
+            raise FileRefused(
+                f"{parts.name}: a row goes on for more than {MAX_PART_BYTES >> 20} MB: deliver a clean copy."
+            )
     yield pending
 
 
@@ -121,9 +126,16 @@ def _note(text: bytes, layout: Layout) -> None:
         if row := _ROW_NUMBER.search(attributes):
             layout.hidden_rows.add(int(row[1]) - 1)
     for first, first_row, last, last_row in _MERGE.findall(text):
-        layout.merges.append((int(first_row) - 1, column_number(first), int(last_row) - 1, column_number(last)))
+        layout.merges.append(
+            (
+                int(first_row) - 1,
+                column_number(first.decode()),
+                int(last_row) - 1,
+                column_number(last.decode()),
+            )
+        )
 
 
 def _place(attributes: bytes) -> tuple[int, int] | None:
     match = _PLACE.search(attributes)
-    return (int(match[2]) - 1, column_number(match[1])) if match else None
+    return (int(match[2]) - 1, column_number(match[1].decode())) if match else None

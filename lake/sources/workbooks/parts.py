@@ -24,6 +24,7 @@ class Parts:
     """The parts of one workbook. Raises `FileRefused` for an archive that is damaged or inflates beyond all measure."""
 
     def __init__(self, path: Path, name: str) -> None:
+        """Open the archive; `name` is for messages."""
         self.name = name
         try:
             self.archive = zipfile.ZipFile(path)
@@ -38,24 +39,30 @@ class Parts:
             )
         self._entries = {_normal(entry.filename): entry for entry in entries}
 
-    def __enter__(self) -> "Parts":
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Close the archive."""
         self.archive.close()
 
-    def __contains__(self, part: str) -> bool:
+    def has(self, part: str) -> bool:
+        """Whether the archive has this part."""
         return _normal(part) in self._entries
 
     def chunks(self, part: str) -> Iterator[bytes]:
         """Yield a part's content; its size is what the archive says, or it is refused."""
-        if part not in self:
+        if not self.has(part):
             return
         try:
             with self.archive.open(self._entries[_normal(part)]) as stream:
                 while chunk := stream.read(CHUNK_BYTES):
                     yield chunk
-        except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, ValueError, NotImplementedError) as error:
+        except (
+            zipfile.BadZipFile,
+            OSError,
+            EOFError,
+            RuntimeError,
+            ValueError,
+            NotImplementedError,
+        ) as error:
             raise self._damaged(error) from error
 
     def content(self, part: str) -> bytes:
@@ -92,7 +99,11 @@ class Parts:
         found = {}
         for relation in [] if root is None else root.iter("{*}Relationship"):
             target = str(relation.get("Target", "")).replace("\\", "/")
-            whole = target.lstrip("/") if target.startswith("/") else posixpath.normpath(posixpath.join(folder, target))
+            whole = (
+                target.lstrip("/")
+                if target.startswith("/")
+                else posixpath.normpath(posixpath.join(folder, target))
+            )
             found[str(relation.get("Id"))] = whole
         return found
 
@@ -110,7 +121,9 @@ def parse(content: bytes, name: str, part: str) -> etree._Element:
             f"{name}: its part {part} is damaged ({error}): save the workbook again and deliver it again."
         ) from error
     if root.getroottree().docinfo.internalDTD is not None:
-        raise FileRefused(f"{name}: its part {part} declares a document type, as no workbook does: deliver a clean copy.")
+        raise FileRefused(
+            f"{name}: its part {part} declares a document type, as no workbook does: deliver a clean copy."
+        )
     return root
 
 

@@ -4,12 +4,12 @@ Numbers have up to 15 significant digits (all that Excel keeps; what is beyond i
 point and no exponent; dates are ISO 8601; times and durations hours:minutes:seconds; truth values true and false.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from typing import Any
 
-from lake.sources.workbooks.layout import masked
-from lake.sources.workbooks.workbook import Grid, Value
+from lake.sources.workbooks.workbook import CellError, Masked, Value
 
 _SHORT = 16
 """A double that Python writes with so many characters or fewer has at most 15 digits."""
@@ -21,19 +21,7 @@ def text(value: Value) -> str:
     >>> text(0.1 + 0.2), text(12.0), text(1e-7), text(True), text(timedelta(hours=30))
     ('0.3', '12', '0.0000001', 'true', '30:00:00')
     """
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return number_text(value)
-    if isinstance(value, timedelta):
-        return _duration(value)
-    if isinstance(value, datetime):
-        return value.isoformat(" ")
-    if isinstance(value, date | time):
-        return value.isoformat()
-    return str(value)
+    return _WRITERS[type(value)](value)
 
 
 def number_text(value: float) -> str:
@@ -53,15 +41,15 @@ def _duration(value: timedelta) -> str:
     return f"{sign}{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}{fraction}"
 
 
-def rows_of_text(grid: Grid) -> Iterator[list[str]]:
-    """Yield the used rows as text: errors as the sheet shows them, masked numbers with their leading zeros."""
-    for row, values in enumerate(grid.rows, grid.first_row):
-        cells = [text(value) for value in values]
-        for column, error in grid.layout.problems.get(row, {}).items():
-            if 0 <= column - grid.first_column < len(cells):
-                cells[column - grid.first_column] = error
-        for column, code in grid.layout.formats.get(row, {}).items():
-            at = column - grid.first_column
-            if 0 <= at < len(cells) and isinstance(values[at], int | float):
-                cells[at] = masked(float(values[at]), code) or cells[at]
-        yield cells
+_WRITERS: dict[type, Callable[[Any], str]] = {
+    str: str,
+    bool: lambda value: "true" if value else "false",
+    int: str,
+    float: number_text,
+    date: date.isoformat,
+    datetime: lambda value: value.isoformat(" "),
+    time: time.isoformat,
+    timedelta: _duration,
+    Masked: lambda value: value.shown,
+    CellError: lambda value: value.shown,
+}

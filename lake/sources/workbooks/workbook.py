@@ -1,27 +1,45 @@
 """Opens a workbook of any of the five formats, and hands on the values of a sheet, row by row.
 
-Values are calamine's: `str`, `int`, `float`, `bool`, `date`, `datetime`, `time`, `timedelta`; '' is an empty cell.
+Values are calamine's: `str`, `int`, `float`, `bool`, `date`, `datetime`, `time`, `timedelta`; '' is an empty cell. Errors,
+masked numbers and durations that calamine takes for numbers come from the sheet's layout.
 python-calamine and not fastexcel: as text, fastexcel 0.21 loses booleans and all but nine decimals of a number.
 """
 
 import io
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from itertools import islice
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import python_calamine as calamine
 
+from lake.contracts.workbook_options import SUFFIXES
 from lake.errors import FileRefused
 from lake.sources.workbooks import ods, ooxml, xls, xlsb
 from lake.sources.workbooks.compound import SIGNATURE
 from lake.sources.workbooks.encryption import without_own_password
-from lake.sources.workbooks.layout import Layout, Wanted, is_digit_mask
+from lake.sources.workbooks.layout import Layout, is_elapsed, masked, tells_value
 from lake.sources.workbooks.parts import Parts
 
-Value = str | int | float | bool | date | datetime | time | timedelta
 
-SUFFIXES = (".xls", ".xlsx", ".xlsm", ".xlsb", ".ods")
+class Masked(float):
+    """A number that its cell shows with leading zeros or separators: 123 as 00123."""
+
+    shown: str
+
+
+@dataclass(frozen=True)
+class CellError:
+    """What stands in a cell in place of a value: '#N/A', or `NO_SAVED_VALUE`."""
+
+    shown: str
+
+
+Value = str | int | float | bool | date | datetime | time | timedelta | CellError
 
 
 @dataclass(frozen=True)
@@ -52,13 +70,15 @@ class Workbook:
     """An open workbook. Raises `FileRefused` for what is none, is damaged, or needs a password."""
 
     def __init__(self, path: Path, name: str) -> None:
+        """Open the file at `path`, whose name in messages is `name`."""
         self.path, self.name = path, name
         with path.open("rb") as stream:
             self._is_compound = stream.read(8) == SIGNATURE
         self._data = without_own_password(path.read_bytes()) if self._is_compound else b""
         if not self._is_compound:
-            with Parts(path, name) as parts:
+            with closing(Parts(path, name)) as parts:
                 self._kind = _kind(parts)
+                self._kind.check(parts)
         self._book = self._open()
         self.sheets = tuple(
             Sheet(
@@ -76,16 +96,18 @@ class Workbook:
                 return calamine.CalamineWorkbook.from_filelike(io.BytesIO(self._data))
             return calamine.CalamineWorkbook.from_path(self.path)
         except calamine.PasswordError as error:
-            raise FileRefused(f"{self.name} is locked with a password: save it without one and deliver it again.") from error
+            raise FileRefused(
+                f"{self.name} is locked with a password: save it without one and deliver it again."
+            ) from error
         except _ERRORS as error:
             raise self._unreadable(error) from error
 
-    def grid(self, sheet: Sheet, wanted: Wanted = is_digit_mask) -> Grid:
-        """Return the used cells of a sheet, and its layout with the number formats that are `wanted`.
+    def grid(self, sheet: Sheet) -> Grid:
+        """Return the used cells of a sheet, and its layout.
 
         Raises `FileRefused` for a sheet that is damaged or reaches too far, before memory is taken for it.
         """
-        layout = self._layout(sheet, wanted)
+        layout = self._layout(sheet)
         try:
             found = self._book.get_sheet_by_index(sheet.position - 1)
         except _ERRORS as error:
@@ -93,16 +115,19 @@ class Workbook:
         if found.start is None or not found.height:
             return Grid(0, 0, 0, iter(()), layout)
         first_row, first_column = found.start
-        rows = iter(found.iter_rows())
-        for _ in range(first_row):
-            next(rows, None)  # calamine hands on the empty rows above
-        return Grid(first_row, first_column, found.width, rows, layout)
+        rows: Iterator[list[Any]] = islice(
+            found.iter_rows(), first_row, None
+        )  # calamine hands on the empty rows above
+        return Grid(
+            first_row, first_column, found.width, _refined(rows, first_row, first_column, layout), layout
+        )
 
-    def _layout(self, sheet: Sheet, wanted: Wanted) -> Layout:
+    def _layout(self, sheet: Sheet) -> Layout:
         if self._is_compound:
-            return xls.read_layout(self._data, sheet.position - 1, wanted)
-        with Parts(self.path, self.name) as parts:
-            return _LAYOUTS[self._kind](parts, sheet.position - 1, sheet.name, wanted)
+            return xls.read_layout(self._data, sheet.position - 1, tells_value)
+        with closing(Parts(self.path, self.name)) as parts:
+            layout: Layout = self._kind.read_layout(parts, sheet.position - 1, sheet.name, tells_value)
+            return layout
 
     def _unreadable(self, error: BaseException, where: str = "") -> FileRefused:
         first = (str(error).splitlines() or [type(error).__name__])[0]
@@ -114,13 +139,39 @@ class Workbook:
 _ERRORS = (
     calamine.CalamineError, calamine.XmlError, calamine.ZipError, calamine.WorksheetNotFound, OSError, ValueError,
 )  # fmt: skip
-_LAYOUTS = {"ooxml": ooxml.read_layout, "xlsb": xlsb.read_layout, "ods": ods.read_layout}
 
 
-def _kind(parts: Parts) -> str:
-    """Say which zipped format it is, by what stands in it: a file's name may be wrong."""
-    kinds = {ooxml.WORKBOOK: "ooxml", xlsb.WORKBOOK: "xlsb", "content.xml": "ods"}
+def _refined(
+    rows: Iterator[list[Value]], first_row: int, first_column: int, layout: Layout
+) -> Iterator[list[Value]]:
+    """Put into the rows what only the layout knows: errors, masked numbers, durations."""
+    for row, values in enumerate(rows, first_row):
+        for column, code in layout.formats.get(row, {}).items():
+            at = column - first_column
+            if 0 <= at < len(values):
+                values[at] = _formatted(values[at], code)
+        for column, error in layout.problems.get(row, {}).items():
+            if 0 <= column - first_column < len(values):
+                values[column - first_column] = CellError(error)
+        yield values
+
+
+def _formatted(value: Value, code: str) -> Value:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    if is_elapsed(code):
+        return timedelta(days=value) if abs(value) < 1e6 else value
+    if (shown := masked(value, code)) is None:
+        return value
+    number = Masked(value)
+    number.shown = shown
+    return number
+
+
+def _kind(parts: Parts) -> ModuleType:
+    """Return the module of a zipped format, by what stands in the file: its name may be wrong."""
+    kinds = {ooxml.WORKBOOK: ooxml, xlsb.WORKBOOK: xlsb, "content.xml": ods}
     for part, kind in kinds.items():
-        if part in parts:
+        if parts.has(part):
             return kind
     raise FileRefused(f"{parts.name} holds no workbook: deliver it as {', '.join(SUFFIXES)}.")

@@ -5,6 +5,7 @@ Record numbers and fields: Microsoft, [MS-XLS], 2.3 and 2.4.
 
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 
 from lake.sources.workbooks.compound import joined, stream_pieces
 from lake.sources.workbooks.layout import ERRORS, Layout, Wanted
@@ -25,12 +26,8 @@ def read_layout(data: bytes, position: int, wanted: Wanted) -> Layout:
     """
     stream = joined(data, stream_pieces(data, STREAMS))
     layout = Layout()
-    try:
-        formats, starts = _globals(stream, wanted)
-        if position < len(starts):
-            _sheet(stream, starts[position], formats, layout)
-    except (struct.error, IndexError):
-        pass
+    with suppress(struct.error, IndexError):
+        _sheet(stream, position, _formats(stream, wanted), layout)
     return layout
 
 
@@ -43,46 +40,59 @@ def records(stream: bytes, offset: int = 0) -> Iterator[Record]:
         offset += 4 + length
 
 
-def _globals(stream: bytes, wanted: Wanted) -> tuple[dict[int, str], list[int]]:
-    """Return the wanted number format of each cell style, and where each sheet begins."""
-    codes, styles, starts = dict(BUILT_IN), [], []
+def sheet_records(stream: bytes, position: int) -> Iterator[Record]:
+    """Yield the records of the sheet at `position` (0-based), but not those of charts within it."""
+    starts = [
+        struct.unpack_from("<I", stream, at)[0]
+        for kind, at, _ in _global_records(stream)
+        if kind == _BOUNDSHEET
+    ]
+    depth = 0
+    for kind, at, length in records(stream, starts[position]):
+        depth += (kind == _BOF) - (kind == _EOF)
+        if depth <= 0:
+            return
+        if depth == 1:
+            yield kind, at, length
+
+
+def _global_records(stream: bytes) -> Iterator[Record]:
+    """Yield the records that are about the workbook as a whole."""
+    for record in records(stream):
+        if record[0] == _EOF:
+            return
+        yield record
+
+
+def _formats(stream: bytes, wanted: Wanted) -> dict[int, str]:
+    """Return the wanted number format of each cell style."""
+    codes, styles = dict(BUILT_IN), []
     is_biff8 = False
-    for kind, at, length in records(stream):
+    for kind, at, length in _global_records(stream):
         if kind == _BOF:
             is_biff8 = struct.unpack_from("<H", stream, at)[0] >= 0x600
-        elif kind == _BOUNDSHEET:
-            starts.append(struct.unpack_from("<I", stream, at)[0])
         elif kind == _FORMAT:
-            codes[struct.unpack_from("<H", stream, at)[0]] = _text(stream[at + 2 : at + length], is_biff8)
+            content = stream[at + 2 : at + length]
+            codes[struct.unpack_from("<H", stream, at)[0]] = (
+                text_of(content) if is_biff8 else content[1 : 1 + content[0]].decode("cp1252", "replace")
+            )
         elif kind == _XF:
             styles.append(struct.unpack_from("<H", stream, at + 2)[0])
-        elif kind == _EOF:
-            break
     found = {style: codes.get(number, "General") for style, number in enumerate(styles)}
-    return {style: code for style, code in found.items() if wanted(code)}, starts
+    return {style: code for style, code in found.items() if wanted(code)}
 
 
-def _text(content: bytes, is_biff8: bool) -> str:
-    if not is_biff8:
-        return content[1 : 1 + content[0]].decode("cp1252", "replace")
+def text_of(content: bytes) -> str:
+    """Return a text of BIFF8: its length, a flag for two bytes per character, its characters."""
     length, flags = struct.unpack_from("<HB", content)
     if flags & 1:
         return content[3 : 3 + 2 * length].decode("utf-16-le", "replace")
     return content[3 : 3 + length].decode("latin-1")
 
 
-def _sheet(stream: bytes, start: int, formats: dict[int, str], layout: Layout) -> None:
-    depth = 0
-    for kind, at, length in records(stream, start):
-        if kind == _BOF:
-            depth += 1
-        elif kind == _EOF:
-            depth -= 1
-            if depth <= 0:
-                return
-        elif depth != 1:
-            continue  # a chart within the sheet has cells of its own
-        elif kind in (_NUMBER, _RK, _FORMULA, _BOOLERR):
+def _sheet(stream: bytes, position: int, formats: dict[int, str], layout: Layout) -> None:
+    for kind, at, length in sheet_records(stream, position):
+        if kind in (_NUMBER, _RK, _FORMULA, _BOOLERR):
             _cell(stream, kind, at, formats, layout)
         elif kind == _MULRK:
             row, first = struct.unpack_from("<HH", stream, at)

@@ -13,10 +13,14 @@ _SHEET, _NUMBER_FORMAT, _STYLE, _MERGE = 156, 44, 47, 176
 _BEGIN_STYLES, _END_STYLES = 617, 618
 
 
+def check(parts: Parts) -> None:
+    """Raise `FileRefused` for a workbook that is not to be opened; its sheets are checked one by one, when they are read."""
+    parts.verify(unused=set(_sheet_parts(parts)))
+
+
 def read_layout(parts: Parts, position: int, sheet: str, wanted: Wanted) -> Layout:
     """Return the layout of the sheet at `position` (0-based). Raises `FileRefused` for one that reaches too far."""
     sheets = _sheet_parts(parts)
-    parts.verify(unused=set(sheets))
     formats = _styles(parts, wanted)
     layout = Layout()
     row = last_row = last_column = -1

@@ -28,7 +28,7 @@ RULES = [
     ("name: Sales\n", "customProperties: [{property: entity, value: item}]\n", "entity", "put it below `schema`"),
     # the server
     ("type: local", "type: custom", "servers.export.type", "the source is missing"),
-    ("format: csv", "format: protobuf", "servers.export.format", "has to be one of csv, xlsx"),
+    ("format: csv", "format: protobuf", "servers.export.format", "has to be one of csv, spreadsheet, xlsx"),
     (SERVER, "      - {property: records_path, value: a}\n", "servers.export.records_path", "it is for json"),
     (SERVER, "      - {property: record_path, value: a}\n", "servers.export.record_path", "it is for xml"),
     ("format: csv", "format: xml", "servers.export", "name the element that is a row@server: export"),
@@ -42,7 +42,7 @@ RULES = [
     (SERVER, "      - {property: delimiter, value: ';;'}\n", "servers.export.delimiter", "has to be one character"),
     (SERVER, "      - {property: encoding, value: utf-9}\n", "servers.export.encoding", "is no encoding"),
     (SERVER, "      - {property: header_row, value: 0}\n", "servers.export.header_row", "whole number from 1 up"),
-    (SERVER, "      - {property: sheet, value: A}\n", "servers.export.sheet", "it is for xlsx"),
+    (SERVER, "      - {property: sheet, value: A}\n", "servers.export.sheet", "it is for spreadsheet, xlsx"),
     (SERVER, "      - {property: final_newline, value: maybe}\n", "final_newline", "one of required, optional"),
     (SERVER, "      - {property: qoute, value: x}\n", "servers.export.qoute", "did you mean quote?"),
     (SERVER, '      - {property: delimiter, value: "\\""}\n', "servers.export", "same character@server: export"),
