@@ -19,6 +19,7 @@ KINDS: dict[str, tuple[str, str]] = {
         "lake.sources.databases.settings:DatabaseSettings",
         "lake.sources.databases.tables:DatabaseSource",
     ),
+    "nats": ("lake.sources.streams.settings:NatsSettings", "lake.sources.streams.source:nats_source"),
 }
 """kind -> ('module:SettingsClass', 'module:SourceClass')."""
 
