@@ -11,12 +11,12 @@ from lake.company import Company
 from lake.connection import Lake
 from lake.contracts.model import Contract
 from lake.errors import ContractError, FileRefused, InputError, SourceFailed
-from lake.landing import LandedFile, land_each, land_file
+from lake.fetching import fetch
+from lake.landing import LandedFile, land_each
 from lake.ledger import Delivery
 from lake.loading import Loader, count_rules
 from lake.sources.conforming import compile_format
 from lake.sources.files import find_files, location_glob
-from lake.sources.port import Arrival, open_source
 
 
 @dataclass
@@ -127,7 +127,7 @@ def reference_order(contracts: Sequence[Contract]) -> list[Contract]:
     by_name = {contract.dataset: contract for contract in contracts}
     sorter: TopologicalSorter[str] = TopologicalSorter()
     for contract in contracts:
-        sorter.add(contract.dataset, *sorted(_referred(contract)))
+        sorter.add(contract.dataset, *sorted(referred(contract)))
     try:
         return [by_name[name] for name in sorter.static_order()]
     except CycleError as error:
@@ -137,7 +137,7 @@ def reference_order(contracts: Sequence[Contract]) -> list[Contract]:
         ) from error
 
 
-def _referred(contract: Contract) -> set[str]:
+def referred(contract: Contract) -> set[str]:
     """Return the other datasets that a contract refers to."""
     named = {column.references.partition(".")[0] for column in contract.columns if column.references}
     return named - {contract.dataset}
@@ -167,7 +167,7 @@ class _Ingest:
         arrived = list(land_each(self.company, contract))
         if not arrived and not self._holds_rows(contract.dataset):
             self._tell_absence(contract)
-        missing = sorted(name for name in _referred(contract) - self.absent if not self._holds_rows(name))
+        missing = sorted(name for name in referred(contract) - self.absent if not self._holds_rows(name))
         waiting = 0
         for name, outcome in arrived:
             if isinstance(outcome, FileRefused):
@@ -185,32 +185,14 @@ class _Ingest:
 
     def _fetch(self, contract: Contract, loader: Loader) -> Iterator[Delivery]:
         """Bring what a source has since the position committed last; one that fails harms no other dataset."""
-        missing = sorted(name for name in _referred(contract) - self.absent if not self._holds_rows(name))
+        missing = sorted(name for name in referred(contract) - self.absent if not self._holds_rows(name))
         if missing:
             self._tell_waiting("What is fetched", contract, missing)
             return
         try:
-            source = open_source(self.company, contract)
-            try:
-                loader.commit()  # the writer's place is free while the other side takes its time
-                for arrival in source.deliveries(ledger.position(loader.lake, contract.dataset)):
-                    delivery = self._load_arrival(contract, loader, arrival)
-                    yield delivery
-                    if delivery.status == "refused":
-                        return  # going on would commit a position beyond what was refused
-                    loader.commit()
-            finally:
-                source.close()
+            yield from fetch(self.company, contract, loader)
         except (InputError, SourceFailed) as error:
             self.report.errors.append(error)
-
-    def _load_arrival(self, contract: Contract, loader: Loader, arrival: Arrival) -> Delivery:
-        try:
-            landed = land_file(self.company.landing, contract.dataset, arrival.name, arrival.path)
-        except FileRefused as refusal:
-            return loader.refuse(contract, Delivery(contract.dataset, arrival.name, None, None), str(refusal))
-        arrival.path.unlink()
-        return loader.load(contract, landed, arrival)
 
     def settle(self, contract: Contract) -> None:
         """Note whether the dataset holds rows now."""

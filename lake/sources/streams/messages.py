@@ -15,8 +15,8 @@ from typing import Any
 import orjson
 
 from lake.sources.streams.broker import Message
+from lake.sources.streams.settings import ENVELOPE
 
-ENVELOPE = ("_sequence", "_subject", "_broker_time", "_message_id")
 MAXIMUM_KEPT_BYTES = 8 << 20
 """Of a message that is no event; NATS allows 64 MiB, but advises against more than 8."""
 _RESERVED = frozenset(ENVELOPE)

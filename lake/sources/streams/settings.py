@@ -12,6 +12,8 @@ from lake.contracts.source_settings import SourceSettings
 from lake.contracts.standard import suggest
 from lake.secrets import SecretOnly, SecretText
 
+ENVELOPE = ("_sequence", "_subject", "_broker_time", "_message_id")
+"""What a broker says of a message; a column reads it like any field, by `physicalName`."""
 _STREAM = re.compile(r"[^\s.*>/\\]+")
 _SUBJECT = re.compile(r"[^\s.]+(\.[^\s.]+)*")
 
@@ -83,8 +85,14 @@ class NatsSettings(SourceSettings):
 
     def problems(self, contract: Contract) -> Iterator[str]:
         """Yield what does not go with a stream: the write mode, the format, the event's time."""
-        if contract.location.format != "jsonl":
-            yield f"format is {contract.location.format}, but messages land as JSON lines: write jsonl"
+        location, read = contract.location, {column.source_name for column in contract.columns}
+        if location.format != "jsonl":
+            yield f"format is {location.format}, but messages land as JSON lines: write jsonl"
+        elif location.other_fields != "ignore" and not read.issuperset(ENVELOPE):
+            yield (
+                "messages have an envelope beside their fields: write `other_fields: ignore`, or a column for each of "
+                + (", ".join(ENVELOPE))
+            )
         if contract.write_mode in ("replace", "replace_partition"):
             yield (
                 f"write_mode is {contract.write_mode}, but a stream brings what is new and never the whole: write insert_only"
