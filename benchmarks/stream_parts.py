@@ -42,7 +42,7 @@ def contract(url: str, batch_rows: int) -> Contract:
             Column("device", "device", "string", required=True),
             Column("reading", "reading", "integer", required=True),
         ),
-        write_mode="insert_only",
+        write_mode="upsert",
         business_date="occurred_at",
         source=NatsSettings(
             kind="nats",
@@ -89,6 +89,7 @@ class Producer:
     """Publish to here and wait."""
 
     async def run(self, stop: threading.Event) -> None:
+        """Publish until `stop` is set."""
         created, last, safe = "", 0, 0
         windows: list[tuple[int, int]] = []
         while not stop.is_set():
@@ -165,6 +166,7 @@ class Reader:
     problems: list[str] = field(default_factory=list)
 
     def run(self, stop: threading.Event) -> None:
+        """Look until `stop` is set."""
         while not stop.wait(0.2):
             start = time.monotonic()
             try:
@@ -176,7 +178,6 @@ class Reader:
 
     def _look(self) -> None:
         with self.lake.read() as connection:
-            connection.execute("BEGIN TRANSACTION")
             tables = connection.execute(
                 "SELECT count(*) FROM information_schema.tables WHERE table_name IN ('telemetry', 'position')"
             ).fetchone()
