@@ -12,9 +12,10 @@ import pytest
 from filelock import FileLock
 
 from lake.company import PROJECT_ROOT, Company, load_company
+from tests.nats import nats_server
 from tests.postgres import postgres, postgres_url
 
-__all__ = ["postgres", "postgres_url"]
+__all__ = ["nats_server", "postgres", "postgres_url"]
 
 EXAMPLE = PROJECT_ROOT / "companies" / "example"
 SIZES = {"items": 15, "stores": 3, "centres": 1, "suppliers": 3, "days": 170, "sales-lines": 8000, "dirt": 3}

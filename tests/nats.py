@@ -1,7 +1,6 @@
 """A real NATS server for tests and benchmarks: JetStream on disk, MQTT, killed and wiped as a test likes.
 
-`NatsServer` is the program; `Producer` publishes as a careful producer does: with a message id, in windows of
-acknowledged messages, going back when the stream is no longer the one it wrote to.
+`nats_server` is one for the session; a test that stops it or lets nobody in makes a `NatsServer` of its own.
 """
 
 import asyncio
@@ -12,12 +11,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import nats
+import pytest
 
 
 def free_port() -> int:
@@ -125,3 +125,11 @@ class NatsServer:
             return last
 
         return int(self.do(work))
+
+
+@pytest.fixture(scope="session")
+def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    """One NATS server for the whole session (.1 s): a test makes streams and subjects of its own and harms nothing."""
+    server = NatsServer(tmp_path_factory.mktemp("nats")).start()
+    yield server
+    server.stop()

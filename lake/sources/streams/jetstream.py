@@ -1,13 +1,13 @@
 """NATS JetStream as a broker: one durable pull consumer per dataset, set to the sequence that the lake has committed.
 
-The consumer acknowledges cumulatively. It is made anew whenever it does not stand exactly where the lake does: what was
+The consumer acknowledges cumulatively (of a work queue, message by message). It is made anew whenever it does not stand exactly where the lake does: what was
 delivered to a process that died is then given again at once, in order, instead of after its time-out, among newer messages.
 Nothing reconnects here: a connection that breaks ends the fetch, and the next one asks first whether the stream is the same.
 """
 
 import asyncio
 import json
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from threading import Thread
@@ -46,7 +46,7 @@ class JetStream:
         self._said = ""
         self._keeps = True
         self._next = 1
-        self._receipts: dict[int, str] = {}
+        self._receipts: list[tuple[int, str]] = []
         self._pulled: list[Msg] = []
         self._pulls, self._asked, self._wanted, self._status = 0, "", 0, ""
         self._progress = asyncio.Event()
@@ -87,7 +87,7 @@ class JetStream:
     def seek(self, after: int) -> None:
         """Set the consumer behind `after`; one that stands there already is kept."""
         stream = self.settings.stream
-        self._receipts = {}
+        self._receipts = []
         config = self._consumer_config(after)
         found = self._request(f"CONSUMER.INFO.{stream}.{self.consumer}")
         if found is not None:
@@ -119,16 +119,17 @@ class JetStream:
             self._next += 1
             headers = raw.headers or {}
             messages.append(Message(raw.subject, sequence, stored, raw.data, headers.get("Nats-Msg-Id")))
-        if messages:
-            self._receipts[messages[-1].sequence] = raw.reply
+            if self._keeps:
+                self._receipts = []  # one acknowledges all before it; of a queue each has to be
+            self._receipts.append((sequence, raw.reply))
         return messages
 
     def acknowledge(self, up_to: int) -> None:
-        """Acknowledge all up to a sequence that ended a fetch; a broken connection leaves it to the next time."""
-        receipt = self._receipts.pop(up_to, None)
-        if receipt is not None:
-            with suppress(SourceFailed):
-                self._do(self._publish(receipt, b"+ACK"))
+        """Acknowledge what was fetched up to a sequence; a broken connection leaves it to the next time."""
+        safe = [receipt for sequence, receipt in self._receipts if sequence <= up_to]
+        self._receipts = [one for one in self._receipts if one[0] > up_to]
+        with suppress(SourceFailed):
+            self._do(self._publish_all(safe, b"+ACK"))
 
     def close(self) -> None:
         """Send what waits to be sent and disconnect."""
@@ -146,7 +147,7 @@ class JetStream:
         start = {"deliver_policy": "by_start_sequence", "opt_start_seq": after + 1}
         return {
             "durable_name": self.consumer,
-            "ack_policy": "all",
+            "ack_policy": "all" if self._keeps else "explicit",
             "ack_wait": int(timedelta(hours=1).total_seconds() * 1e9),
             # Two batches: the one that waits for its acknowledgement, and the next. The default of 1,000 stalls a fetch.
             "max_ack_pending": 2 * self.settings.batch_rows,
@@ -174,6 +175,8 @@ class JetStream:
                     url,
                     name=self.consumer,
                     allow_reconnect=False,
+                    max_reconnect_attempts=1,
+                    reconnect_time_wait=0,
                     error_cb=self._hear,
                     connect_timeout=5,
                     **settings,
@@ -220,8 +223,9 @@ class JetStream:
             raise nats.errors.Error(self._status)
         return self._pulled
 
-    async def _publish(self, subject: str, payload: bytes) -> None:
-        await self._client.publish(subject, payload)
+    async def _publish_all(self, subjects: Iterable[str], payload: bytes) -> None:
+        for subject in subjects:
+            await self._client.publish(subject, payload)
         await self._client.flush(timeout=int(ANSWER_SECONDS))
 
     async def _ask(self, subject: str, payload: bytes) -> bytes:
