@@ -14,7 +14,7 @@ from lake import ledger
 from lake.company import Company
 from lake.connection import Lake
 from lake.contracts.model import Contract
-from lake.errors import InputError, LakeBusy, SourceFailed
+from lake.errors import InputError, StocklakeError
 from lake.fetching import fetch
 from lake.ingest import check_contract, referred
 from lake.ledger import COUNTS, Delivery
@@ -92,7 +92,7 @@ def listen_once(company: Company, contract: Contract, *, run_id: str, stop: Even
                     done.problem = delivery.reason
                 if stop.is_set():
                     break
-    except (InputError, SourceFailed, LakeBusy) as error:
+    except StocklakeError as error:
         done.problem = str(error)
     if done.files:
         position = ledger.position(lake, contract.dataset) or {}
@@ -107,7 +107,8 @@ def _check_references(lake: Lake, contract: Contract) -> None:
     if not others:
         return
     with lake.read() as connection:
-        missing = [name for name in others if ledger.held(ledger.noted(connection, name)).newest is None]
+        noted = ledger.noted(connection)
+    missing = [name for name in others if ledger.held(noted.get(name, ())).newest is None]
     if missing:
         raise InputError(
             f"What comes for {contract.dataset} waits, because {', '.join(missing)}, which it refers to, holds no rows yet:"
