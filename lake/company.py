@@ -165,6 +165,11 @@ class Company:
         return self.home / "arriving"
 
     @property
+    def remembered(self) -> Path:
+        """What sources remember of the other side to save work; it may be deleted at any time."""
+        return self.home / "remembered"
+
+    @property
     def landing(self) -> Path:  # noqa: D102
         return self.home / "landing"
 

@@ -15,7 +15,7 @@ from lake.sources.port import Arrival, open_source
 def fetch(company: Company, contract: Contract, loader: Loader) -> Generator[Delivery, None, None]:
     """Yield what came of each arrival since the position committed last; what is yielded as loaded is committed.
 
-    Ends after an arrival that was refused: going on would commit a position beyond it. Raises `SourceFailed` or
+    Ends after an arrival with a position that was refused: going on would commit one beyond it. Raises `SourceFailed` or
     `InputError` when the source cannot be read; what was yielded stands.
     """
     source = open_source(company, contract)
@@ -25,7 +25,7 @@ def fetch(company: Company, contract: Contract, loader: Loader) -> Generator[Del
             delivery = _load(company, contract, loader, arrival)
             loader.commit()
             yield delivery
-            if delivery.status == "refused":
+            if delivery.status == "refused" and arrival.position is not None:
                 return
     finally:
         source.close()

@@ -71,11 +71,14 @@ def _url(value: Any) -> Any:
 
 
 def _password(value: Any) -> Any:
-    if isinstance(value, str):
-        if not _REFERENCE.fullmatch(value.strip()):
-            raise ValueError("a secret stands in no contract: write ${env:NAME} or ${file:/path}")
-        return Secret(value.strip())
-    return value
+    return by_reference(value) if isinstance(value, str) else value
+
+
+def by_reference(text: str) -> Secret:
+    """Return a secret that has to be one reference whole; `ValueError` says so otherwise."""
+    if not _REFERENCE.fullmatch(text.strip()):
+        raise ValueError("a secret stands in no contract: write ${env:NAME} or ${file:/path}")
+    return Secret(text.strip())
 
 
 SecretText = Annotated[Secret, BeforeValidator(_url), PlainSerializer(str)]

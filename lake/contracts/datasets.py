@@ -17,7 +17,7 @@ from lake.contracts.entities import read_mapping
 from lake.contracts.layout import place_columns
 from lake.contracts.loading_options import LOADING, property_node, read_loading
 from lake.contracts.model import Column, Contract, KnownAt, Limits, Location
-from lake.contracts.source_settings import SourceSettings, read_settings
+from lake.contracts.source_settings import SourceSettings, make_settings, read_settings
 from lake.contracts.standard import API_VERSION, suggest
 from lake.contracts.workbook_options import SUFFIXES, WORKBOOK, check_options
 
@@ -62,6 +62,9 @@ PACKED: dict[str, values.Parser] = {
     "maximum_ratio": values.whole(1),
 }
 """Custom properties of the server that any format has: what a compressed file or an archive may grow to."""
+
+FETCHED: dict[str, values.Parser] = {"source": read_settings, "storage_options": values.mapping}
+"""Custom properties of a server whose data is fetched."""
 
 DATASET: dict[str, values.Parser] = {
     "entity": values.text,
@@ -166,10 +169,11 @@ def _location(root: Node, variables: Mapping[str, str]) -> tuple[Location | None
         return None, None
     server = servers[0]
     kind, path, file_format = server.child("type"), server.child("path"), server.child("format")
-    is_fetched = kind is not None and kind.value == "custom"
-    if kind is None or kind.value not in ("local", "custom") or file_format is None:
+    is_fetched = kind is not None and kind.value in ("custom", "s3")
+    if kind is None or kind.value not in ("local", "custom", "s3") or file_format is None:
         (kind or server).reject(
-            "write `type: local` with path and format for files, `type: custom` with format and source for the rest"
+            "write `type: local` with path and format for files, `type: s3` with location and format, or `type: custom`"
+            " with format and source (or location) for the rest"
         )
         return None, None
     if path is None and not is_fetched:
@@ -178,7 +182,7 @@ def _location(root: Node, variables: Mapping[str, str]) -> tuple[Location | None
     if file_format.value not in SERVER:
         file_format.reject(f"is {file_format.value!r} and has to be one of {', '.join(SERVER)}")
         return None, None
-    known = SERVER[file_format.value] | PACKED | ({"source": read_settings} if is_fetched else {})
+    known = SERVER[file_format.value] | PACKED | (FETCHED if is_fetched else {})
     others = {name: f"it is for {_formats_with(name)}" for names in SERVER.values() for name in names}
     found = values.custom_properties(server, known, others)
     for key in ("delimiter", "encoding"):
@@ -190,14 +194,28 @@ def _location(root: Node, variables: Mapping[str, str]) -> tuple[Location | None
     if found.get("delimiter", ",") == found.get("quote", '"'):
         server.reject("delimiter and quote are the same character: correct one")
     check_options(server, found)
-    source = found.pop("source", None)
+    source = _source(server, found)
     if is_fetched and source is None and not server.is_rejected:
-        kind.reject("the source is missing: add the custom property `source` with its kind")
+        kind.reject("the source is missing: add the custom property `source` with its kind, or a location")
     elif path is not None:
         _check_path(path, file_format.value, variables)
     if file_format.value == "xml" and "record_path" not in found:
         server.reject("the record_path is missing: name the element that is a row, e.g. Orders/Order")
     return Location(path=path.value if path else "", format=file_format.value, **found), source
+
+
+def _source(server: Node, found: dict[str, Any]) -> SourceSettings | None:
+    """Return how a server is fetched: by the property `source`, or as files at its `location`."""
+    source: SourceSettings | None = found.pop("source", None)
+    options, location, endpoint = (
+        found.pop("storage_options", {}),
+        server.child("location"),
+        server.child("endpointUrl"),
+    )
+    if source is not None or location is None:
+        return source
+    given = {"kind": "files", "url": location.value, "storage_options": options}
+    return make_settings(server, given | ({"endpoint_url": endpoint.value} if endpoint else {}))
 
 
 def _formats_with(name: str) -> str:

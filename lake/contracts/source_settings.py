@@ -5,7 +5,7 @@ class of the settings and the class that fetches stand in `lake/sources/`; they 
 """
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -20,6 +20,7 @@ KINDS: dict[str, tuple[str, str]] = {
         "lake.sources.databases.tables:DatabaseSource",
     ),
     "nats": ("lake.sources.streams.settings:NatsSettings", "lake.sources.streams.source:nats_source"),
+    "files": ("lake.sources.remote:RemoteSettings", "lake.sources.remote:RemoteFiles"),
 }
 """kind -> ('module:SettingsClass', 'module:SourceClass')."""
 
@@ -27,7 +28,9 @@ KINDS: dict[str, tuple[str, str]] = {
 class SourceSettings(BaseModel):
     """What every kind has."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True
+    )
 
     kind: str
 
@@ -42,8 +45,13 @@ def read_settings(node: Node) -> SourceSettings | None:
     if kind is None or kind.value not in KINDS:
         (kind or node).reject(f"the source needs a kind: {suggest(str(kind.value if kind else ''), KINDS)}")
         return None
+    return make_settings(node, node.value)
+
+
+def make_settings(node: Node, given: Mapping[str, Any]) -> SourceSettings | None:
+    """Return settings of the kind that they name; problems are noted at `node` or the place inside it."""
     try:
-        settings: SourceSettings = load(KINDS[kind.value][0]).model_validate(node.value)
+        settings: SourceSettings = load(KINDS[given["kind"]][0]).model_validate(given)
     except ValidationError as error:
         for problem in error.errors():
             place = node

@@ -112,6 +112,14 @@ def list_as_written(node: Node) -> tuple[str, ...] | None:
     return tuple(item for item in items if item is not None) or None
 
 
+def mapping(node: Node) -> dict[str, Any] | None:
+    """Return a mapping as it stands."""
+    if isinstance(node.value, dict):
+        return dict(node.value)
+    node.reject(f"has to be a mapping, not {node.value!r}")
+    return None
+
+
 def flag(node: Node) -> bool | None:
     """Return true or false."""
     if isinstance(node.value, bool):

@@ -5,6 +5,7 @@ goes to a folder. Memory does not grow with the file: it is read block by block,
 """
 
 import re
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -61,6 +62,7 @@ class Parsed:
 
 def parse(job: Job, on_rows: Rows) -> Parsed:
     """Read a file; raises `FileRefused` for one that cannot be read to its contract as a whole."""
+    tempfile.tempdir = str(job.folder)  # what an archive unpacks to goes with the job, whatever becomes of it
     output = _Output(job)
     file_day = file_day_of(job.contract, job.name) if job.contract.known_at.filename_pattern else None
     references = _reference_values(job)

@@ -405,7 +405,7 @@ def test_settings_object_to_what_would_double_or_lose_rows(line_url):
     assert "deletion_column" in problems(source={"deletes": {"every_runs": 2}}, write_mode="upsert")[0]
     assert "format: parquet" in problems(write_mode="upsert", location={"path": "", "format": "csv"})[0]
     for wrong in ({"overlap": {"minutes": 5}}, {"table": "a", "query": "b"}, {"cursor": "a", "overlap": {}}):
-        with pytest.raises(ValueError, match="write one of|add `cursor`"):
+        with pytest.raises(ValueError, match=r"write one of|add `cursor`"):
             source(line_url, **wrong)
 
 
