@@ -201,7 +201,7 @@ class RemoteFiles:
         if not lake.exists:
             return {}
         with lake.read() as connection:
-            return ledger.held(ledger.noted(connection, self.contract.dataset)).by_name
+            return ledger.held(ledger.noted(connection).get(self.contract.dataset, ())).by_name
 
     def _failed(self, problem: str) -> SourceFailed:
         for secret in _secret_texts(self.settings.storage_options):
