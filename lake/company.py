@@ -164,6 +164,14 @@ class Company:
         """Where sources write what they bring, until it is in landing."""
         return self.home / "arriving"
 
+    def spool(self, dataset: str) -> Path:
+        """Where a webhook's deliveries wait until they are loaded."""
+        return self.home / "spool" / f"{dataset}.sqlite"
+
+    def fetch_lock(self, dataset: str) -> Path:
+        """Held by whoever fetches a dataset from its source."""
+        return self.arriving / f".{dataset}.lock"
+
     @property
     def remembered(self) -> Path:
         """What sources remember of the other side to save work; it may be deleted at any time."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestration.commands import contracts, listen, orders, quarantine, releases
+from orchestration.commands import contracts, listen, orders, quarantine, receive, releases
 from orchestration.commands.options import (
     CompanyOption,
     HomeOption,
@@ -32,6 +32,7 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(releases.app, name="releases")
 app.add_typer(orders.app, name="orders")
 app.command()(listen.listen)
+app.command()(receive.receive)
 
 
 @app.callback()
