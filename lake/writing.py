@@ -18,6 +18,9 @@ Adopt = Callable[[], Sequence[Path]]
 """Moves Parquet files that hold exactly the incoming rows to where the table's data lies, and returns their paths; the
 incoming relation is gone then."""
 
+_LAST_FIRST = "_sheet DESC NULLS LAST, _line DESC"
+"""A line alone is no row: each sheet of a workbook and each member of an archive has its own."""
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -51,14 +54,13 @@ def append(
             # The delivery as a constant tells DuckLake which files to look at.
             for (delivery_id,) in connection.execute("SELECT DISTINCT _delivery_id FROM repeats").fetchall():
                 connection.execute(
-                    f"DELETE FROM {table(contract)} WHERE _delivery_id = ? AND _line IN"
-                    " (SELECT _line FROM repeats WHERE _delivery_id = ?)",
+                    f"DELETE FROM {table(contract)} WHERE _delivery_id = ? AND (coalesce(_sheet, ''), _line) IN"
+                    " (SELECT (coalesce(_sheet, ''), _line) FROM repeats WHERE _delivery_id = ?)",
                     [delivery_id, delivery_id],
                 )
     else:
-        fresh = (
-            f"{incoming} AS incoming ANTI JOIN repeats USING (_delivery_id, _line)" if repeats else incoming
-        )
+        same_row = "(new._delivery_id, new._line) = (old._delivery_id, old._line) AND new._sheet IS NOT DISTINCT FROM old._sheet"  # fmt: skip
+        fresh = f"{incoming} AS new ANTI JOIN repeats AS old ON {same_row}" if repeats else incoming
         loaded = _insert(connection, contract, fresh)
     if contract.duplicates == "drop":
         connection.execute("DROP TABLE IF EXISTS repeats")
@@ -97,7 +99,7 @@ def upsert(
         CREATE OR REPLACE TEMP TABLE news AS
         WITH newest AS (
             FROM arrived
-            QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY _known_at DESC NULLS LAST, _line DESC) = 1
+            QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY _known_at DESC NULLS LAST, {_LAST_FIRST}) = 1
         )
         SELECT new.* FROM newest AS new LEFT JOIN {table(contract)} AS old ON {same_key}
         WHERE old._delivery_id IS NULL OR NOT (
@@ -132,7 +134,7 @@ def _register(connection: duckdb.DuckDBPyConnection, contract: Contract, files: 
 
 
 def _find_repeats(connection: duckdb.DuckDBPyConnection, contract: Contract, incoming: str) -> int:
-    """List in the temporary table `repeats` (_delivery_id, _line) the rows equal to one standing or before; count them.
+    """List in the temporary table `repeats` (_delivery_id, _sheet, _line) the rows equal to one standing or before; count them.
 
     A hash finds the few that may be equal; these are compared whole. Of what stands, where rows have a business date,
     only the days at stake are read: they are constants in the query, so that DuckLake passes by files that hold others.
@@ -151,15 +153,15 @@ def _find_repeats(connection: duckdb.DuckDBPyConnection, contract: Contract, inc
         f"""
         CREATE OR REPLACE TEMP TABLE repeats AS
         WITH candidate AS (
-            SELECT {content}, _delivery_id, _line, true AS is_new FROM {incoming} WHERE hash({content}) IN (FROM suspects)
+            SELECT {content}, _delivery_id, _sheet, _line, true AS is_new FROM {incoming} WHERE hash({content}) IN (FROM suspects)
             UNION ALL
-            SELECT {content}, _delivery_id, _line, false FROM {standing} WHERE hash({content}) IN (FROM suspects)
+            SELECT {content}, _delivery_id, _sheet, _line, false FROM {standing} WHERE hash({content}) IN (FROM suspects)
         )
-        SELECT _delivery_id, _line FROM candidate
-        QUALIFY is_new AND row_number() OVER (PARTITION BY {content} ORDER BY is_new, _line) > 1
+        SELECT _delivery_id, _sheet, _line FROM candidate
+        QUALIFY is_new AND row_number() OVER (PARTITION BY {content} ORDER BY is_new, _sheet, _line) > 1
         """
         if _count(connection, "FROM suspects")
-        else "CREATE OR REPLACE TEMP TABLE repeats (_delivery_id VARCHAR, _line BIGINT)"
+        else "CREATE OR REPLACE TEMP TABLE repeats (_delivery_id VARCHAR, _sheet VARCHAR, _line BIGINT)"
     )
     connection.execute("DROP TABLE suspects")
     return _count(connection, "FROM repeats")

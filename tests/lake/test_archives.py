@@ -8,6 +8,7 @@ import struct
 import tarfile
 import warnings
 import zipfile
+from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -80,6 +81,27 @@ def test_an_archive_is_one_delivery_and_its_members_stand_as_sheets(tmp_path, na
     assert (refused.line, refused.rules) == (3, ("type",))
     assert "a.csv" in refused.place
     assert load(home, made(), run_id="again").totals["rows_read"] == 0
+
+
+@pytest.mark.parametrize("packed_how", ["zip", "tar"])
+def test_lines_of_different_members_are_different_rows(tmp_path, packed_how):
+    home, pack = company(tmp_path), {"zip": zipped, "tar": tarred}[packed_how]
+    sales = replace(made(), duplicates="drop")
+    first = {"a.csv": HEADER + "A,1,,\nB,1,,\n", "b.csv": HEADER + "C,1,,\nA,1,,\n"}
+    deliver(home, f"sales_1.{packed_how}", pack(first))
+    totals = load(home, sales).totals
+    assert (totals["loaded"], totals["duplicate"]) == (3, 1)
+    assert rows(home, "SELECT item_id FROM lake.raw.sales ORDER BY 1") == [("A",), ("B",), ("C",)]
+    deliver(home, f"sales_2.{packed_how}", pack({"a.csv": HEADER + "A,1,,\n", "b.csv": HEADER + "D,1,,\n"}))
+    load(home, sales)
+    assert rows(home, "SELECT item_id FROM lake.raw.sales ORDER BY 1") == [("A",), ("B",), ("C",), ("D",)]
+
+
+def test_the_later_member_wins_a_key(tmp_path):
+    home = company(tmp_path)
+    deliver(home, "sales.zip", zipped({"a.csv": HEADER + "B,1,,\nA,1,,\n", "b.csv": HEADER + "A,2,,\n"}))
+    load(home, replace(made(), write_mode="upsert"))
+    assert rows(home, "SELECT item_id, quantity FROM lake.raw.sales ORDER BY 1") == [("A", 2), ("B", 1)]
 
 
 @pytest.mark.parametrize("name", [name for name in KINDS if name != "sales.zip.gz"])
