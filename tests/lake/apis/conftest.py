@@ -1,10 +1,18 @@
+import json
+import tarfile
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
+from lake.company import Company
 from lake.contracts.model import Column, Contract
 from lake.contracts.source_settings import KINDS, load
+from lake.errors import SourceFailed
+from lake.sources.apis.bodies import lookup
+from lake.sources.port import Position, Source
 from tests.lake import loading_kit
 from tests.lake.apis.server import Api, Record, serving
 
@@ -56,3 +64,42 @@ def contract(api: Api, path: str, *, records_path: str | None = "rows", **change
     made = loading_kit.contract(source=source, location=location, **changes)
     assert not list(source.problems(made))
     return made
+
+
+@dataclass
+class Fetched:
+    """What one fetch brought: its records, the position after each arrival, and how it ended."""
+
+    records: list[Record] = field(default_factory=list)
+    positions: list[Position | None] = field(default_factory=list)
+    files: list[bytes] = field(default_factory=list)
+    error: str = ""
+
+    @property
+    def ids(self) -> list[int]:
+        return [one["id"] for one in self.records]
+
+    @property
+    def position(self) -> Position | None:
+        """The position that a loader would have committed last."""
+        return next((one for one in reversed(self.positions) if one is not None), None)
+
+
+def fetched(company: Company, contract: Contract, position: Position | None = None) -> Fetched:
+    """Fetch as the loader does, without loading."""
+    assert contract.source is not None
+    source: Source = load(KINDS[contract.source.kind][1])(company, contract)
+    found = Fetched()
+    try:
+        with closing(source):
+            for arrival in source.deliveries(position):
+                found.files.append(arrival.path.read_bytes())
+                found.positions.append(arrival.position)
+                with tarfile.open(arrival.path) as archive:
+                    for member in archive:
+                        page = json.load(archive.extractfile(member))  # type: ignore[arg-type]
+                        found.records += lookup(page, contract.location.records_path or "")
+                arrival.path.unlink()
+    except SourceFailed as error:
+        found.error = str(error)
+    return found
