@@ -20,16 +20,13 @@ KINDS: dict[str, tuple[str, str]] = {
         "lake.sources.databases.tables:DatabaseSource",
     ),
     "nats": ("lake.sources.streams.settings:NatsSettings", "lake.sources.streams.source:nats_source"),
-<<<<<<< HEAD
     "files": ("lake.sources.remote:RemoteSettings", "lake.sources.remote:RemoteFiles"),
-=======
     "rest": ("lake.sources.apis.settings:RestSettings", "lake.sources.apis.rest:RestSource"),
     "odata": ("lake.sources.apis.settings:ODataSettings", "lake.sources.apis.odata:ODataSource"),
     "webhook": (
         "lake.sources.webhooks.settings:WebhookSettings",
         "lake.sources.webhooks.source:WebhookSource",
     ),
->>>>>>> 6381029 (Web APIs and webhooks: pages land as they were received, deliveries are safe before they are answered)
 }
 """kind -> ('module:SettingsClass', 'module:SourceClass')."""
 
