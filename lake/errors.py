@@ -3,6 +3,7 @@
     StocklakeError                1  something failed that is not the user's input
     ├── LakeBusy                  1  another writer holds the lake longer than the time limit
     ├── SourceFailed              1  a database, API or stream that cannot be reached or answers wrongly
+    ├── StillArriving             1  a file that changes while it is read: it is left for the next time
     ├── InputError                2  bad input: what, where, what to do
     │   ├── CompanyError             unknown company, or a company.yaml with an error
     │   ├── HomeError                the home folder cannot be made or written
@@ -27,6 +28,10 @@ class LakeBusy(StocklakeError):
 
 class SourceFailed(StocklakeError):
     """A source that is fetched cannot be reached, or does not answer as agreed; what it brought before stands."""
+
+
+class StillArriving(StocklakeError):
+    """A file is still being written: nothing is wrong with it, and the next ingest takes it."""
 
 
 class InputError(StocklakeError):

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 
-from lake import ledger, progress
+from lake import inbox, ledger, progress
 from lake.company import Company
 from lake.connection import Lake
 from lake.contracts.model import Contract
-from lake.errors import ContractError, FileRefused, InputError, SourceFailed
+from lake.errors import ContractError, FileRefused, InputError, SourceFailed, StillArriving
 from lake.fetching import fetch
 from lake.landing import LandedFile, land_each
 from lake.ledger import Delivery
@@ -28,6 +28,11 @@ class IngestReport:
     """Loaded, skipped and refused files, in the order in which they were met."""
     errors: list[InputError | SourceFailed] = field(default_factory=list)
     """What is not a file: a dataset that has to be there and never arrived, or waits for another; a source that failed."""
+
+    unmatched: list[str] = field(default_factory=list)
+    """Files in the inbox that no contract reads: no error, but perhaps a contract or a better name is missing."""
+    left: list[str] = field(default_factory=list)
+    """Files that are still being written, left for the next time."""
 
     @property
     def refused(self) -> list[Delivery]:
@@ -83,6 +88,8 @@ def ingest(
                 work.report.files.append(delivery)
                 stage.advance(note=delivery.file_name)
             work.settle(contract)
+    work.report.unmatched = inbox.unmatched(company, contracts)
+    work.report.left += inbox.unfinished(company)
     return work.report
 
 
@@ -172,6 +179,8 @@ class _Ingest:
         for name, outcome in arrived:
             if isinstance(outcome, FileRefused):
                 yield loader.refuse(contract, Delivery(contract.dataset, name, None, None), str(outcome))
+            elif isinstance(outcome, StillArriving):
+                self.report.left.append(name)
             elif self._lies_there_still(contract.dataset, outcome):
                 yield Delivery(
                     contract.dataset, name, outcome.sha256, outcome.size_bytes, "duplicate_delivery"

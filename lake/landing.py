@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lake.company import Company
 from lake.contracts.model import Contract
-from lake.errors import FileRefused
+from lake.errors import FileRefused, StillArriving
 from lake.sources.files import find_files
 
 _CHUNK_BYTES = 1 << 20
@@ -31,27 +31,42 @@ def land(company: Company, contract: Contract) -> list[LandedFile]:
     """Copy what has arrived for a dataset into landing and return all of it, old and new, sorted by name.
 
     Raises `ContractError` for an unknown variable in the contract's path, `FileRefused` for a file that cannot be
-    read; `land_each` goes on past such a file.
+    read, `StillArriving` for one that changes meanwhile; `land_each` goes on past such a file.
     """
     landed = []
     for _, outcome in land_each(company, contract):
-        if isinstance(outcome, FileRefused):
+        if not isinstance(outcome, LandedFile):
             raise outcome
         landed.append(outcome)
     return landed
 
 
-def land_each(company: Company, contract: Contract) -> Iterator[tuple[str, LandedFile | FileRefused]]:
-    """Yield (name, landed file, or why it was refused) for every file of a dataset, sorted by name.
+def land_each(
+    company: Company, contract: Contract
+) -> Iterator[tuple[str, LandedFile | FileRefused | StillArriving]]:
+    """Yield (name, landed file, or why it was refused or left) for every file of a dataset, sorted by name.
 
     Every file is hashed on every call: a size and a time of change that stayed the same do not prove the same
     content (copies keep times, and a file system's clock is coarse), and hashing costs about 1 s per GB.
     """
     for name, path in find_files(company, contract):
         try:
-            yield name, land_file(company.landing, contract.dataset, name, path)
-        except FileRefused as refusal:
-            yield name, refusal
+            before = _state(path)
+            landed = land_file(company.landing, contract.dataset, name, path)
+            if _state(path) != before:
+                raise StillArriving(f"{name} changes while it is read: it is left for the next time.")
+            yield name, landed
+        except (FileRefused, StillArriving) as reason:
+            yield name, reason
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    """Return size and time of change, None if the file is gone."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_size, found.st_mtime_ns
 
 
 def land_file(landing: Path, dataset: str, name: str, path: Path) -> LandedFile:

@@ -95,7 +95,8 @@ def ingest(
 
     opened = open_company(company, home)
     report = ingest_company(opened, dataset)
-    output(report.totals | {"problems": report.problems}, as_json, lambda: ingest_lines(report))
+    told = {"problems": report.problems, "unmatched": report.unmatched, "left": report.left}
+    output(report.totals | told, as_json, lambda: ingest_lines(report))
     for problem in report.problems:
         typer.echo(f"stocklake: {problem}", err=True)
     raise typer.Exit(0 if report.is_clean else 2)

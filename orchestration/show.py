@@ -71,7 +71,20 @@ def _NEXT(company: Company) -> list[str]:  # noqa: N802
 
 def ingest_lines(report: IngestReport) -> list[str]:
     """Return what an ingest did, in figures; what a person has to act on goes to standard error."""
-    return [f"{name.replace('_', ' '):<16}{value:>12,}" for name, value in report.totals.items()]
+    lines = [f"{name.replace('_', ' '):<16}{value:>12,}" for name, value in report.totals.items()]
+    for title, names in (
+        ("Read by no contract", report.unmatched),
+        ("Still being written, left for the next time", report.left),
+    ):
+        if names:
+            more = [f"  and {len(names) - 20:,} more"] if len(names) > 20 else []
+            lines += ["", title, *(f"  {printable(name)}" for name in names[:20]), *more]
+    return lines
+
+
+def printable(name: str) -> str:
+    """Return a name that others chose so that it can do nothing to a terminal."""
+    return name if name.isprintable() else repr(name)
 
 
 def order_table(rows: Sequence[dict[str, Any]]) -> list[str]:

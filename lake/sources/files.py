@@ -26,6 +26,8 @@ from lake.sources.records import Cut, Dialect, cut, scan_record
 
 BLOCK_BYTES = 8 << 20
 MAX_LINE_BYTES = 64 << 20
+UNFINISHED = (".part", ".partial", ".tmp", ".temp", ".filepart", ".crdownload", ".uploading", ".swp", "~")
+"""How transfer programs and editors call a file until it is whole."""
 _BOM = codecs.BOM_UTF8
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
@@ -55,7 +57,14 @@ def find_files(company: Company, contract: Contract) -> list[tuple[str, Path]]:
     # A folder whose escaped name holds brackets looks like magic: then names are only longer, never ambiguous.
     base = Path(*parts[:fixed]) if fixed else Path()
     found = (Path(match) for match in glob.glob(pattern, recursive=True))  # noqa: PTH207 (absolute patterns)
-    return sorted((str(path.relative_to(base)), path) for path in found if path.is_file())
+    return sorted(
+        (str(path.relative_to(base)), path) for path in found if path.is_file() and not is_unfinished(path)
+    )
+
+
+def is_unfinished(path: Path) -> bool:
+    """Whether a file's name says that its sender has not finished it: it gets its real name when it is whole."""
+    return path.name.lower().endswith(UNFINISHED)
 
 
 def read_csv(path: Path, name: str, contract: Contract) -> Iterator[Block]:
