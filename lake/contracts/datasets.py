@@ -12,6 +12,7 @@ from typing import Any
 from lake.contracts import values
 from lake.contracts.checks import check_day, read_checks
 from lake.contracts.columns import read_column
+from lake.contracts.csv_options import CSV, check_dialect
 from lake.contracts.document import Document, Node
 from lake.contracts.entities import read_mapping
 from lake.contracts.layout import place_columns
@@ -29,13 +30,7 @@ def _as_is(node: Node) -> Node:
 
 
 SERVER: dict[str, dict[str, values.Parser]] = {
-    "csv": {
-        "delimiter": values.character,
-        "encoding": values.encoding,
-        "quote": values.character,
-        "final_newline": values.one_of("required", "optional"),
-        "header_row": values.whole(1),
-    },
+    "csv": CSV,
     "spreadsheet": WORKBOOK,
     "xlsx": WORKBOOK,
     "jsonl": {"encoding": values.encoding, "other_fields": values.one_of("quarantine", "ignore")},
@@ -191,8 +186,8 @@ def _location(root: Node, variables: Mapping[str, str]) -> tuple[Location | None
                 short.reject(f"{key} is for {_formats_with(key)}: remove it")
             elif parsed := known[key](short):
                 found[key] = parsed
-    if found.get("delimiter", ",") == found.get("quote", '"'):
-        server.reject("delimiter and quote are the same character: correct one")
+    if file_format.value == "csv":
+        check_dialect(server, found)
     check_options(server, found)
     source = _source(server, found)
     if is_fetched and source is None and not server.is_rejected:

@@ -82,14 +82,25 @@ class Location:
     format: str
     """One of `lake.sources.readers.READERS`."""
     delimiter: str = ","
+    """csv: one to eight characters."""
     quote: str = '"'
+    """csv: '' if fields are never quoted. Within quotes it is doubled, or escaped."""
+    escape: str = ""
+    """csv: before a delimiter, a quote or itself it makes data of it; '' if nothing is escaped."""
+    comment: str = ""
+    """csv: a line that begins with it is no row."""
     encoding: str = "utf-8"
     final_newline: Literal["required", "optional"] = "optional"
     """'required': a last line without a line end was cut off and is quarantined (rule `final_newline`)."""
+    header: Literal["names", "none"] = "names"
+    """csv: 'none': there is no header, the columns stand in the contract's order (`header_row`: the first row)."""
+    footer_pattern: str | None = None
+    """csv: regular expression that each of the last `footer_lines` lines has to match; they are no rows."""
+    footer_lines: int = 1
     header_row: int = 1
     """1-based line or row of the (first) header row; rows above are titles."""
     header_rows: int = 1
-    """Workbook: rows of the header. Merged cells spread to the right; the parts join as 'Upper / Lower'."""
+    """csv, workbook: rows of the header; their parts join as 'Upper / Lower'. Workbook: merged cells spread to the right."""
     sheet: str | None = None
     """Workbook: the sheet's name. Without any of the three, the first sheet with cells."""
     sheet_position: int | None = None

@@ -10,6 +10,7 @@ import glob
 import io
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -20,6 +21,7 @@ from lake.company import Company
 from lake.contracts.model import Contract, Location
 from lake.errors import ContractError, FileRefused
 from lake.sources.block import Block, Reason, Refused
+from lake.sources.coding import Coding, without_footer
 from lake.sources.header import match_header
 from lake.sources.packed import open_stream
 from lake.sources.records import Cut, Dialect, cut, scan_record
@@ -75,7 +77,8 @@ def read_csv(path: Path, name: str, contract: Contract) -> Iterator[Block]:
     location = contract.location
     rows = 0
     with open_stream(path, name, location) as stream:
-        for block in _blocks(_utf8_chunks(stream, name, location.encoding), name, contract):
+        chunks = without_footer(_utf8_chunks(stream, name, location.encoding), name, location)
+        for block in _blocks(chunks, name, contract):
             rows += block.rows
             yield block
     if rows == 0:
@@ -98,18 +101,24 @@ def _utf8_chunks(stream: IO[bytes], name: str, encoding: str) -> Iterator[bytes]
                 raise FileRefused(
                     f"{name} is not {encoding} ({error}): deliver it so, or correct `encoding` in the contract."
                 ) from error
-        if is_first:
+        if is_first and chunk:
             chunk = chunk.removeprefix(_BOM)
             returns_only = b"\n" not in chunk and b"\r" in chunk
             is_first = False
         yield chunk.replace(b"\r", b"\n") if returns_only else chunk
+    if transcode and transcode.getstate()[0]:
+        raise FileRefused(
+            f"{name} ends within a character of {encoding}, so it was cut off: deliver it again."
+        )
 
 
 def _blocks(chunks: Iterator[bytes], name: str, contract: Contract) -> Iterator[Block]:
     """Cut the stream into blocks at record boundaries, header first; no byte is skipped."""
     location = contract.location
-    pending, line, dialect, columns = b"", 1, None, []
-    for chunk, is_last in _with_last(chunks):
+    pending, line, dialect = b"", 1, None
+    columns: list[str] = []
+    coding = Coding(location)
+    for chunk, is_last in _with_last(coding.coded(chunks, name)):
         pending += chunk
         boundary = len(pending) if is_last else pending.rfind(b"\n") + 1
         if boundary == 0 and not is_last:
@@ -117,12 +126,10 @@ def _blocks(chunks: Iterator[bytes], name: str, contract: Contract) -> Iterator[
             continue
         data, rest = pending[:boundary], pending[boundary:]
         if dialect is None:
-            header, offset, line = _read_header(data, name, location, is_last=is_last)
-            dialect = Dialect(location.delimiter.encode(), location.quote.encode(), len(header))
-            columns = match_header(header, name, f"line {location.header_row}", contract)
+            dialect, columns, offset, line = _begin(data, name, contract, coding)
             data = data[offset:]
         pieces = cut(data, dialect, is_last=is_last)
-        yield _text_block(data, pieces, dialect, columns, contract, line, is_last=is_last)
+        yield _text_block(data, pieces, dialect, columns, contract, coding, line, is_last=is_last)
         line += pieces.consumed_lines
         pending = data[pieces.consumed_bytes :] + rest
         _refuse_endless_line(pending, name, line)
@@ -149,43 +156,69 @@ def _refuse_endless_line(pending: bytes, name: str, line: int) -> None:
         )
 
 
-def _read_header(data: bytes, name: str, location: Location, *, is_last: bool) -> tuple[list[str], int, int]:
-    """Return the header's names, the offset after it and the physical line that follows it (1-based)."""
-    start = 0
-    for _ in range(location.header_row - 1):
+def _begin(data: bytes, name: str, contract: Contract, coding: Coding) -> tuple[Dialect, list[str], int, int]:
+    """Return dialect, columns in the file's order, the offset of the first record and its physical line (1-based)."""
+    location = contract.location
+    dialect = Dialect(coding.delimiter, coding.quote, len(contract.columns), location.comment.encode())
+    start, line = _skip_lines(data, location)
+    if location.header == "none":
+        return dialect, [column.name for column in contract.columns], start, line
+    parts: list[list[str]] = []
+    for _ in range(location.header_rows):
+        found, start, line = _read_header(data, start, line, name, contract, coding)
+        parts.append(found)
+    width = max(map(len, parts))
+    rows = [[*part, *[""] * (width - len(part))] for part in parts]
+    header = [" / ".join(text.strip() for text in texts if text.strip()) for texts in zip(*rows, strict=True)]
+    header = parts[0] if len(parts) == 1 else header
+    columns = match_header(header, name, f"line {location.header_row}", contract)
+    return replace(dialect, fields=len(header)), columns, start, line
+
+
+def _skip_lines(data: bytes, location: Location) -> tuple[int, int]:
+    """Return offset and number of the line at which the contract says that header or rows begin."""
+    start, line = 0, 1
+    comment = location.comment.encode()
+    while line < location.header_row or (comment and data.startswith(comment, start)):
         newline = data.find(b"\n", start)
         if newline < 0:
-            start = len(data)
-            break
-        start = newline + 1
-    delimiter, quote = location.delimiter.encode(), location.quote.encode()
+            return len(data), line
+        start, line = newline + 1, line + 1
+    return start, line
+
+
+def _read_header(
+    data: bytes, start: int, line: int, name: str, contract: Contract, coding: Coding
+) -> tuple[list[str], int, int]:
+    """Return the names of a header row, the offset after it and the physical line that follows it (1-based)."""
+    location = contract.location
     if not data[start:].strip():
         raise FileRefused(
-            f"{name} has nothing on line {location.header_row}, where its header should be: deliver it again with"
+            f"{name} has nothing on line {line}, where its header should be: deliver it again with"
             " its header and rows, or correct `header_row` in the contract."
         )
-    found = scan_record(data, start, len(data), Dialect(delimiter, quote, 0))
+    found = scan_record(data, start, len(data), Dialect(coding.delimiter, coding.quote, 0))
     line_end = data.find(b"\n", start)
     end = found[0] if found else (line_end if line_end >= 0 else len(data))
     after = data.find(b"\n", end) + 1 or len(data)
     text = data[start:end].decode("utf-8", "backslashreplace").strip("\r\n")
     if "\0" in text:
         raise FileRefused(
-            f"{name}, line {location.header_row}: the header holds NUL bytes, so the file is not"
+            f"{name}, line {line}: the header holds NUL bytes, so the file is not"
             f" {location.encoding} text; deliver it so, or correct `encoding` in the contract (perhaps utf-16)."
         )
-    return _split(text, location), after, location.header_row + data.count(b"\n", start, after)
+    return _split(text, coding), after, line + data.count(b"\n", start, after)
 
 
-def _split(text: str, location: Location) -> list[str]:
+def _split(text: str, coding: Coding) -> list[str]:
     reader = csv.reader(
-        io.StringIO(text),
-        delimiter=location.delimiter,
-        quotechar=location.quote or None,
-        quoting=csv.QUOTE_MINIMAL if location.quote else csv.QUOTE_NONE,
+        io.StringIO(text, newline=""),
+        delimiter=coding.delimiter.decode(),
+        quotechar=coding.quote.decode() or None,
+        quoting=csv.QUOTE_MINIMAL if coding.quote else csv.QUOTE_NONE,
     )
     try:
-        return next(reader, [])
+        return [coding.value(name) for name in next(reader, [])]
     except csv.Error:
         # Such a line is no header of any contract: taken whole, it is refused by name.
         return [text]
@@ -197,26 +230,27 @@ def _text_block(
     dialect: Dialect,
     columns: list[str],
     contract: Contract,
+    coding: Coding,
     first_line: int,
     *,
     is_last: bool,
 ) -> Block:
     """Parse the good records of a block as text, in the contract's column order."""
     used = data[: pieces.consumed_bytes]
-    frame = _parse(used, pieces, dialect, columns)
+    frame = coding.values(_parse(used, pieces, dialect, columns), used)
     missing = [column.name for column in contract.columns if column.name not in columns]
     frame = frame.with_columns(pl.lit(None, pl.String).alias(name) for name in missing)
     starts, ends = pieces.starts, pieces.ends
 
     def raw_text(rows: Sequence[int]) -> list[str]:
-        return [_raw(used[starts[i] : ends[i]]) for i in rows]
+        return [_raw(coding.written(used[starts[i] : ends[i]])) for i in rows]
 
     block = Block(
         text=frame.select(column.name for column in contract.columns),
         lines=pl.Series("_line", pieces.lines + first_line, dtype=pl.Int64),
         raw_text=raw_text,
         refused=[
-            Refused(line + first_line, _raw(used[start:end]), tuple(reasons))
+            Refused(line + first_line, _raw(coding.written(used[start:end])), tuple(reasons))
             for start, end, line, reasons in pieces.broken
         ],
     )

@@ -26,6 +26,8 @@ class Dialect:
     delimiter: bytes
     quote: bytes
     fields: int
+    comment: bytes = b""
+    """A line that begins with it, and not within a quoted field, is no record; b'': there are none."""
 
 
 @dataclass
@@ -103,6 +105,8 @@ class _Cutter:
             before = self.bytes[np.maximum(self.line_ends - 1, 0)]
             self.ends = self.line_ends - ((before == RETURN) & (self.line_ends > self.starts))
         self.keep: Mask = self.ends > self.starts
+        if dialect.comment and dialect.comment in data:
+            self.keep &= self.bytes[np.minimum(self.starts, len(data) - 1)] != dialect.comment[0]
         self.is_multi_line: Mask = np.zeros(len(self.starts), dtype=np.bool_)
         self.reasons: dict[int, list[Reason]] = {}
         self.line_count = len(self.starts)
@@ -113,7 +117,7 @@ class _Cutter:
         if self.dialect.quote and self.dialect.quote in self.data:
             quotes = self._positions(self.dialect.quote)
             is_fine, counts = self._local_quotes(quotes, delimiters, counts)
-            self._walk_quotes(is_fine)
+            self._walk_quotes(is_fine | ~self.keep)
         self._check_field_counts(counts)
         self._check_bytes()
         return self._result()
