@@ -19,6 +19,10 @@ KINDS: dict[str, tuple[str, str]] = {
         "lake.sources.databases.settings:DatabaseSettings",
         "lake.sources.databases.tables:DatabaseSource",
     ),
+    "postgres_cdc": (
+        "lake.sources.databases.settings:CdcSettings",
+        "lake.sources.databases.cdc:ChangeSource",
+    ),
     "nats": ("lake.sources.streams.settings:NatsSettings", "lake.sources.streams.source:nats_source"),
     "files": ("lake.sources.remote:RemoteSettings", "lake.sources.remote:RemoteFiles"),
     "rest": ("lake.sources.apis.settings:RestSettings", "lake.sources.apis.rest:RestSource"),

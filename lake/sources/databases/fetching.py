@@ -39,3 +39,10 @@ def fetching(company: Company, contract: Contract) -> Iterator[tuple[Path, Posit
         yield folder, ledger.position(Lake.of(company), contract.dataset)
     finally:
         lock.release()
+
+
+def note_position(company: Company, contract: Contract, position: Position) -> None:
+    """Commit a position that no rows lead to: nothing of the dataset has changed up to there."""
+    with Lake.of(company).write() as connection:
+        ledger.create_tables(connection)
+        ledger.write_positions(connection, {contract.dataset: (position, "")})
