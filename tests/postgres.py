@@ -59,6 +59,12 @@ class PostgresServer:
 
     def drop_database(self, url: str) -> None:
         """Drop a database, its slots and whoever is connected."""
+        self.release_slots(url)
+        name = url.rpartition("/")[2]
+        self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def release_slots(self, url: str) -> None:
+        """Drop a database's replication slots, whoever reads them."""
         name = url.rpartition("/")[2]
         self.execute(
             f"SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE database = '{name}' AND active"
@@ -71,7 +77,6 @@ class PostgresServer:
                 break
             except psycopg2.errors.ObjectInUse:
                 time.sleep(0.02)
-        self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
     def execute(self, statement: str, url: str | None = None) -> list[tuple[object, ...]]:
         """Run one statement in a connection of its own and return its rows."""

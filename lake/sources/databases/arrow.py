@@ -25,7 +25,7 @@ def batches(session: Session, statement: str, snapshot: str | None = None) -> It
 
     Errors come as `SourceFailed` while opening; while reading, wrap `Database.asking` around it.
     """
-    way = {"postgresql": _through_adbc, "sqlite": _through_duckdb}.get(session.database.dialect)
+    way = {"postgresql": through_adbc, "sqlite": _through_duckdb}.get(session.database.dialect)
     if way is None:
         yield column_wise(session, statement)
         return
@@ -34,7 +34,8 @@ def batches(session: Session, statement: str, snapshot: str | None = None) -> It
 
 
 @contextmanager
-def _through_adbc(database: Database, statement: str, snapshot: str | None) -> Iterator[pa.RecordBatchReader]:
+def through_adbc(database: Database, statement: str, snapshot: str | None) -> Iterator[pa.RecordBatchReader]:
+    """Open the rows of a statement on PostgreSQL in a read-only transaction of its own."""
     import adbc_driver_postgresql.dbapi as adbc
 
     url = database.libpq_url

@@ -7,7 +7,7 @@ named, and closed by a new snapshot where the contract says so.
 """
 
 from collections.abc import Iterator
-from contextlib import closing, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -69,9 +69,8 @@ class ChangeSource:
             if place is None or gap:
                 place = identity | {"slot": self.slot.name, "table": self.settings.table}
                 yield from self._snapshot(folder, place, state)
-            else:
-                self.slot.confirm(lsn_number(place["lsn"]))  # what a crash kept from being confirmed
             yield from self._follow(folder, place)
+            self._confirm(lsn_number(place["lsn"]))
             self._guard(state, self.slot.state())
 
     def is_ours(self, relation: Relation) -> bool:
@@ -176,8 +175,11 @@ class ChangeSource:
         is_done = False
         while not is_done:
             start = lsn_number(place["lsn"])
+            self.slot.confirm(
+                start
+            )  # the log is read from there on; a crash may have kept it from being told
             reading = _Reading(self, ChangeBatch(self.lake, self.contract, folder), place)
-            is_done = reading.read(start, target)
+            is_done = reading.read(target)
             end = reading.end or start
             piece = reading.batch.finish()
             place["committed_at"] = reading.committed_at.isoformat(sep=" ")
@@ -190,10 +192,9 @@ class ChangeSource:
                     dict(place),
                     partial(self._confirm, end),
                 )
-            elif is_done and target - start > _SEGMENT:
-                place["lsn"] = lsn_text(target)
+            elif not is_done or target - start > _SEGMENT:
+                place["lsn"] = lsn_text(target if is_done else end)
                 note_position(self.company, self.contract, place)
-                self._confirm(target)
 
     def _confirm(self, lsn: int) -> None:
         """Let the server forget what stands. If that fails, the next fetch confirms it: the rows are committed."""
@@ -221,21 +222,14 @@ class _Reading:
         self.end: int | None = None
         self._begin: Begin | None = None
 
-    def read(self, start: int, target: int) -> bool:
+    def read(self, target: int) -> bool:
         """Read whole transactions until the batch is full or `target` is reached; say whether it was reached."""
-        with closing(self.source.slot.messages(start, target)) as messages:
+        limit, count = self.source.settings.rows_per_file, 0
+        with self.source.slot.messages(target, limit) as messages:
             for payload in messages:
-                if payload is None:
-                    if self._begin is None:
-                        return True
-                    continue
+                count += 1
                 self._take(payload)
-                if self._begin is None and self.end is not None:
-                    if self.end >= target:
-                        return True
-                    if self.batch.rows >= self.source.settings.rows_per_file:
-                        return False
-        raise AssertionError("the stream of messages has no end of its own")
+        return count < limit
 
     def _take(self, payload: bytes) -> None:
         try:

@@ -18,7 +18,13 @@ from sqlalchemy.pool import NullPool
 from lake.errors import SourceFailed
 from lake.sources.databases.settings import ConnectionSettings
 
-POSTGRES_SESSION = {"timezone": "UTC", "datestyle": "ISO", "intervalstyle": "iso_8601", "bytea_output": "hex"}
+POSTGRES_SESSION = {
+    "client_encoding": "UTF8",
+    "timezone": "UTC",
+    "datestyle": "ISO",
+    "intervalstyle": "iso_8601",
+    "bytea_output": "hex",
+}
 """So that values read as text are the same whoever reads them."""
 
 _OF_DRIVERS = re.compile(

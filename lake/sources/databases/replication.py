@@ -6,24 +6,25 @@ The SQL for a DBA, where a contract says `create: false` (the role needs REPLICA
     SELECT pg_create_logical_replication_slot('stocklake_acme_orders', 'pgoutput');
 """
 
-import select
 import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import adbc_driver_manager
 import psycopg2
+import pyarrow as pa
 from psycopg2.extras import LogicalReplicationConnection
 
 from lake.errors import SourceFailed
-from lake.sources.databases.connecting import POSTGRES_SESSION, Database
+from lake.sources.databases.arrow import through_adbc
+from lake.sources.databases.connecting import Database
 from lake.sources.databases.pgoutput import PROTOCOL
 
 BUSY_S = 10.0
 """How long a slot that somebody reads is waited for: a server notices the end of a connection late."""
-SILENCE_S = 60.0
-_FEEDBACK_S = 3.0
+_IN_USE = "55006"
 
 
 def lsn_number(text: str) -> int:
@@ -132,46 +133,34 @@ class Slot:
             lsn_text(lsn),
         )
 
-    def messages(self, start: int, target: int) -> Generator[bytes | None, None, None]:
-        """Yield messages of transactions that committed from `start` on; None each time nothing is left before `target`.
+    @contextmanager
+    def messages(self, target: int, limit: int) -> Iterator[Iterator[bytes]]:
+        """Open the messages of the transactions that committed before `target` and are not confirmed.
 
-        The end is the caller's: it stops between two transactions. Raises `SourceFailed` when the server falls silent.
+        No more begin once there are `limit` messages. Looking changes nothing on the server: it is not a stream with
+        keepalives, whose answers would let the server go on before the lake does.
         """
-        with self.database.asking("Reading the change log"), closing(self._connect()) as connection:
-            cursor = connection.cursor()
-            self._start(cursor, start)
-            heard = told = time.monotonic()
-            while True:
-                message = cursor.read_message()
-                now = time.monotonic()
-                if now - told > _FEEDBACK_S:
-                    cursor.send_feedback()
-                    told = now
-                if message is not None:
-                    heard = now
-                    yield message.payload
-                elif cursor.wal_end >= target:
-                    yield None
-                    select.select([cursor], [], [], 0.02)
-                elif now - heard > SILENCE_S:
-                    raise SourceFailed(
-                        f"The change log of {self.database.place} stands still at {lsn_text(cursor.wal_end)}, before"
-                        f" {lsn_text(target)}: look at the server's log, and run again."
-                    )
-                else:
-                    select.select([cursor], [], [], 0.1)
+        statement = (
+            f"SELECT data FROM pg_logical_slot_peek_binary_changes('{self.name}', '{lsn_text(target)}', {limit},"
+            f" 'proto_version', '{PROTOCOL}', 'publication_names', '{self.publication}')"
+        )
+        with self.database.asking("Reading the change log"), self._opened(statement) as reader:
+            yield (value for batch in reader for value in batch.column(0).to_pylist())
 
-    def _start(self, cursor: Any, start: int) -> None:
-        options = {"proto_version": PROTOCOL, "publication_names": self.publication}
+    @contextmanager
+    def _opened(self, statement: str) -> Iterator[pa.RecordBatchReader]:
+        """Run a statement on the slot once nobody else reads it."""
         end = time.monotonic() + BUSY_S
-        while True:
-            try:
-                cursor.start_replication(slot_name=self.name, start_lsn=start, options=options, decode=False)
-                return
-            except psycopg2.errors.ObjectInUse:
-                if time.monotonic() > end:
-                    raise
-                time.sleep(0.1)
+        with ExitStack() as stack:
+            while True:
+                try:
+                    reader = stack.enter_context(through_adbc(self.database, statement, None))
+                    break
+                except adbc_driver_manager.Error as error:
+                    if error.sqlstate != _IN_USE or time.monotonic() > end:
+                        raise
+                    time.sleep(0.1)
+            yield reader
 
     def _when_free(self, statement: str, *values: object) -> None:
         end = time.monotonic() + BUSY_S
@@ -186,11 +175,8 @@ class Slot:
                     time.sleep(0.05)
 
     def _connect(self) -> Any:
-        told = " ".join(f"-c {name}={value}" for name, value in POSTGRES_SESSION.items())
         return psycopg2.connect(
             self.database.libpq_url,
             connection_factory=LogicalReplicationConnection,
             connect_timeout=self.database.settings.connect_timeout_seconds,
-            options=told,
-            client_encoding="UTF8",
         )
