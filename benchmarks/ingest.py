@@ -131,7 +131,9 @@ def growth() -> None:
     for rows in GROWTH:
         with tempfile.TemporaryDirectory() as folder:
             us, _, _ = measure_ours(folder, rows)
-        print(f"{rows:>11,} rows {us.cpu_s:7.1f} CPU s {us.cpu_s / rows * 1e6:6.2f} per M rows {us.peak_mb:6.0f} MB")
+        print(
+            f"{rows:>11,} rows {us.cpu_s:7.1f} CPU s {us.cpu_s / rows * 1e6:6.2f} per M rows {us.peak_mb:6.0f} MB"
+        )
 
 
 def main(

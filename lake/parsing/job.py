@@ -7,7 +7,7 @@ goes to a folder. Memory does not grow with the file: it is read block by block,
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -16,11 +16,15 @@ import polars as pl
 
 from lake.contracts.model import Contract
 from lake.errors import FileRefused
-from lake.sources.conforming import Conformed, conform
+from lake.sources.block import Block, merged
+from lake.sources.conforming import conform
+from lake.sources.quick import Separator
 from lake.sources.readers import reader
 
 PART_ROWS = 500_000
 """Rows that are held until a Parquet file is written."""
+JUDGED_ROWS = 1_000
+"""Doubtful rows that wait, at most, to be judged together."""
 ROW_GROUP_ROWS = 122_880
 """As DuckDB writes them."""
 
@@ -64,12 +68,48 @@ def parse(job: Job, on_rows: Rows) -> Parsed:
     """Read a file; raises `FileRefused` for one that cannot be read to its contract as a whole."""
     tempfile.tempdir = str(job.folder)  # what an archive unpacks to goes with the job, whatever becomes of it
     output = _Output(job)
-    file_day = file_day_of(job.contract, job.name) if job.contract.known_at.filename_pattern else None
     references = _reference_values(job)
-    for conformed, sheet in _conformed(job, references):
-        output.add(conformed, sheet, _known_at(job.contract, file_day))
-        on_rows(conformed.rows)
+    separator = Separator(job.contract, references)
+    doubtful = _Doubtful(job.contract, references, output)
+    for block in reader(job.contract)(job.path, job.name, job.contract):
+        certain, others = separator.separate(block)
+        output.add(certain, block.sheet)
+        if others is not None:
+            doubtful.add(others)
+        on_rows(block.rows)
+    doubtful.judge()
     return output.close()
+
+
+class _Doubtful:
+    """Rows to be judged one by one: some blocks' together, because judging costs the same for ten as for a thousand."""
+
+    def __init__(self, contract: Contract, references: Mapping[str, pl.Series], output: "_Output") -> None:
+        self.contract, self.references, self.output = contract, references, output
+        self.waiting: list[Block] = []
+        self.rows = 0
+
+    def add(self, block: Block) -> None:
+        if self.waiting and self.waiting[0].sheet != block.sheet:
+            self.judge()
+        if block.rows > JUDGED_ROWS:
+            self.judge()
+            self._judge(block)
+        else:
+            self.waiting.append(merged([block]))
+            self.rows += block.rows
+        if self.rows > JUDGED_ROWS:
+            self.judge()
+
+    def judge(self) -> None:
+        if self.waiting:
+            self._judge(merged(self.waiting))
+        self.waiting, self.rows = [], 0
+
+    def _judge(self, block: Block) -> None:
+        conformed = conform(block, self.contract, self.references)
+        self.output.add(conformed.good, block.sheet)
+        self.output.quarantine(conformed.refused, block.sheet)
 
 
 class _Output:
@@ -80,17 +120,16 @@ class _Output:
         self.held: list[pl.DataFrame] = []
         self.refused: list[pl.DataFrame] = []
         self.parts: list[str] = []
-        self.rows_read = self.good = self.quarantined = self.held_rows = self.bytes = 0
+        self.good = self.quarantined = self.held_rows = self.bytes = 0
         self.rules: Counter[str] = Counter()
+        self.known_at = _known_at(job.contract, job.name)
 
-    def add(self, conformed: Conformed, sheet: str | None, known_at: pl.Expr) -> None:
-        self.rows_read += conformed.rows
-        if conformed.good.height:
-            self.good += conformed.good.height
-            self.held_rows += conformed.good.height
-            self.held.append(self._with_provenance(conformed.good, sheet, known_at))
-        if conformed.refused.height:
-            self._quarantine(conformed.refused, sheet)
+    def add(self, good: pl.DataFrame, sheet: str | None) -> None:
+        if not good.height:
+            return
+        self.good += good.height
+        self.held_rows += good.height
+        self.held.append(self._with_provenance(good, sheet))
         if self.held_rows >= PART_ROWS:
             self._write_part()
 
@@ -101,16 +140,18 @@ class _Output:
         if self.refused:
             refused = "refused.parquet"
             pl.concat(self.refused).write_parquet(self.job.folder / refused, compression="snappy")
-        return Parsed(self.rows_read, self.good, self.quarantined, dict(self.rules), self.parts, refused)
+        return Parsed(
+            self.good + self.quarantined, self.good, self.quarantined, dict(self.rules), self.parts, refused
+        )
 
-    def _with_provenance(self, good: pl.DataFrame, sheet: str | None, known_at: pl.Expr) -> pl.DataFrame:
+    def _with_provenance(self, good: pl.DataFrame, sheet: str | None) -> pl.DataFrame:
         return good.select(
             *(column.name for column in self.job.contract.columns),
             pl.lit(self.job.delivery_id).alias("_delivery_id"),
             pl.lit(self.job.name).alias("_file"),
             pl.lit(sheet, pl.String).alias("_sheet"),
             pl.col("_line"),
-            known_at.cast(pl.Datetime("us")).alias("_known_at"),
+            self.known_at.cast(pl.Datetime("us")).alias("_known_at"),
         )
 
     def _write_part(self) -> None:
@@ -127,7 +168,9 @@ class _Output:
         if self.bytes > most_mb << 20:
             raise FileRefused(too_large(self.job.name, most_mb))
 
-    def _quarantine(self, refused: pl.DataFrame, sheet: str | None) -> None:
+    def quarantine(self, refused: pl.DataFrame, sheet: str | None) -> None:
+        if not refused.height:
+            return
         first = self.quarantined
         self.quarantined += refused.height
         for rules in refused["rules"]:
@@ -153,21 +196,16 @@ def too_large(name: str, output_mb: int) -> str:
     )
 
 
-def _known_at(contract: Contract, file_day: date | None) -> pl.Expr:
+def _known_at(contract: Contract, name: str) -> pl.Expr:
     rule = contract.known_at
     delay = timedelta(days=rule.delay_days)
-    if file_day is not None:
-        return pl.lit(file_day).cast(pl.Datetime("us")) + delay
+    if rule.filename_pattern:
+        return pl.lit(file_day_of(contract, name)).cast(pl.Datetime("us")) + delay
     columns = [name for name in (rule.column, contract.business_date) if name]
     if not columns:
         return pl.lit(None, pl.Datetime("us"))
     moment = pl.coalesce(pl.col(name).cast(pl.Datetime("us")) for name in columns)
     return moment + delay if delay else moment
-
-
-def _conformed(job: Job, references: Mapping[str, pl.Series]) -> Iterator[tuple[Conformed, str | None]]:
-    for block in reader(job.contract)(job.path, job.name, job.contract):
-        yield conform(block, job.contract, references), block.sheet
 
 
 def _reference_values(job: Job) -> Mapping[str, pl.Series]:
@@ -183,9 +221,10 @@ def _reference_values(job: Job) -> Mapping[str, pl.Series]:
         return known
     others = {name: values for name, values in known.items() if name not in own}
     brought: dict[str, list[pl.Series]] = {name: [known[name]] if name in known else [] for name in own}
-    for conformed, _ in _conformed(job, others):
+    for block in reader(contract)(job.path, job.name, contract):
+        good = conform(block, contract, others).good
         for name, column in own.items():
-            brought[name].append(conformed.good[column].unique())
+            brought[name].append(good[column].unique())
     return {**known, **{name: pl.concat(parts).unique() for name, parts in brought.items() if parts}}
 
 

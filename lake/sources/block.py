@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 import polars as pl
 
@@ -43,3 +44,21 @@ class Block:
     def rows(self) -> int:
         """Rows read: those with fields and those without."""
         return self.text.height + len(self.refused)
+
+
+def merged(blocks: Sequence[Block]) -> Block:
+    """Return the rows of blocks of one sheet, in their order, as one block that no longer needs them."""
+    raw = [text for block in blocks for text in block.raw_text(range(block.text.height))]
+    before = [0, *accumulate(block.text.height for block in blocks)]
+    return Block(
+        text=pl.concat(block.text for block in blocks),
+        lines=pl.concat(block.lines for block in blocks),
+        raw_text=lambda rows: [raw[row] for row in rows],
+        refused=[one for block in blocks for one in block.refused],
+        marks=[
+            (first + row, reason)
+            for first, block in zip(before, blocks, strict=False)
+            for row, reason in block.marks
+        ],
+        sheet=blocks[0].sheet,
+    )

@@ -74,7 +74,7 @@ def conform(block: Block, contract: Contract, references: Mapping[str, pl.Series
         text = block.text.get_column(column.name)
         if column.default is not None:
             text = text.fill_null(column.default)
-        values, failures = _check_column(text, column, references.get(column.references or ""))
+        values, failures = check_column(text, column, references.get(column.references or ""))
         typed.append(values)
         reasons.extend(failures)
     frame = pl.DataFrame([*typed, block.lines.alias("_line")])
@@ -138,14 +138,14 @@ def _refused(block: Block, failed: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([with_fields, without]).sort("line", maintain_order=True)
 
 
-def _check_column(
+def check_column(
     text: pl.Series, column: Column, reference: pl.Series | None
 ) -> tuple[pl.Series, list[pl.DataFrame]]:
     """Return the typed column and its failures, rule by rule. A failed field is null in the typed column."""
     values, has_form, is_castable = cast_text(text, column)
     there = text.is_not_null()
     if column.type == "string":
-        values = values.set(_is_blank(text), None) if column.required or column.key else values
+        values = values.set(is_blank(text), None) if column.required or column.key else values
     failures = []
 
     def fail(is_bad: pl.Series, rule: str, message: pl.Expr) -> None:
@@ -175,7 +175,7 @@ def _check_column(
             "range",
             _quoted(f" does not fit {column.duckdb_type}"),
         )
-        for limit, is_out, words in _limits(values, column):
+        for limit, is_out, words in limits(values, column):
             fail(is_out.fill_null(False), "range", _quoted(f" is {words} {limit}"))
     if column.pattern is not None:
         message = _quoted(" does not match the pattern ", column.pattern)
@@ -196,8 +196,8 @@ def _quoted(*after: str) -> pl.Expr:
     return pl.concat_str(pl.lit("'"), shown, pl.lit("'" + "".join(after)))
 
 
-def _is_blank(text: pl.Series) -> pl.Series:
-    """White space only; the cheap comparison comes first, because white space sorts before all else."""
+def is_blank(text: pl.Series) -> pl.Series:
+    """Say which texts are white space only; the cheap comparison comes first, because white space sorts before all else."""
     suspects = (text < "!").fill_null(False)
     return suspects & (text.str.strip_chars() == "") if suspects.any() else suspects
 
@@ -217,13 +217,13 @@ def cast_text(text: pl.Series, column: Column) -> tuple[pl.Series, pl.Series, pl
         values = text.cast(pl.Decimal(column.precision, column.scale), strict=False)
         values = values.set(~form | _scale(text, column)[0], None)
     elif column.type == "boolean":
-        values = _booleans(text, column)
+        values = read_boolean(text, column)
         form = values.is_not_null()
     elif column.type == "date":
-        values = _parsed(text, _date_formats(column), pl.Date())
+        values = _parsed(text, date_formats(column), pl.Date())
         form = values.is_not_null()
     else:
-        values = _parsed(text, _timestamp_formats(column), pl.Datetime("us"))
+        values = _parsed(text, timestamp_formats(column), pl.Datetime("us"))
         form = values.is_not_null()
     empty = text.is_null()
     return values, form | empty, values.is_not_null() | empty
@@ -249,19 +249,21 @@ def _scale(text: pl.Series, column: Column) -> tuple[pl.Series, str]:
     return text.str.contains(pattern).fill_null(False), words
 
 
-def _limits(values: pl.Series, column: Column) -> list[tuple[str, pl.Series, str]]:
-    limits = []
+def limits(values: pl.Series, column: Column) -> list[tuple[str, pl.Series, str]]:
+    """Return (limit, which values are beyond it, below or above) of a column's limits."""
+    found = []
     for limit, words in ((column.minimum, "below"), (column.maximum, "above")):
         if limit is not None:
             exact = Decimal(str(limit))
             other = values.cast(pl.Decimal(38, column.scale)) if column.type == "number" else values
             bound: Decimal | int | float = exact if column.type == "number" else limit
             is_out = other < bound if words == "below" else other > bound
-            limits.append((f"{limit:g}" if abs(limit) < 1e6 else str(limit), is_out, words))
-    return limits
+            found.append((f"{limit:g}" if abs(limit) < 1e6 else str(limit), is_out, words))
+    return found
 
 
-def _booleans(text: pl.Series, column: Column) -> pl.Series:
+def read_boolean(text: pl.Series, column: Column) -> pl.Series:
+    """Return the values of a boolean column of text; null where it is neither."""
     if column.format:
         true, _, false = column.format.partition("/")
         yes, no = [true], [false]
@@ -282,28 +284,31 @@ def _parsed(text: pl.Series, formats: list[tuple[str, str]], dtype: pl.DataType)
         fitting = left.set(~matches(left, pattern), None)
         if done is not None and fitting.null_count() == len(fitting):
             continue
-        parsed = _strptime(fitting, dtype, chrono)
+        parsed = strptime(fitting, dtype, chrono)
         done = parsed if done is None else done.zip_with(done.is_not_null(), parsed)
     assert done is not None
     return done
 
 
-def _strptime(text: pl.Series, dtype: pl.DataType, chrono: str) -> pl.Series:
+def strptime(text: pl.Series, dtype: pl.DataType, chrono: str) -> pl.Series:
+    """Parse text whose form is known; null where it is no moment (2024-02-30)."""
     if isinstance(dtype, pl.Date):
-        return text.str.to_date(chrono, strict=False)
+        return text.str.to_date(chrono, strict=False, cache=False)
     if "%#z" in chrono or "%z" in chrono:
         utc = text.str.to_datetime(chrono, strict=False, time_unit="us", time_zone="UTC")
         return utc.dt.replace_time_zone(None)
     return text.str.to_datetime(chrono, strict=False, time_unit="us", cache=False)
 
 
-def _date_formats(column: Column) -> list[tuple[str, str]]:
+def date_formats(column: Column) -> list[tuple[str, str]]:
+    """Return (pattern, chrono format) of what a date may be written as."""
     if column.format is None:
         return [(_DAY, "%Y-%m-%d")]
     return [compile_format(column.format)]
 
 
-def _timestamp_formats(column: Column) -> list[tuple[str, str]]:
+def timestamp_formats(column: Column) -> list[tuple[str, str]]:
+    """Return (pattern, chrono format) of what a timestamp may be written as, by preference."""
     if column.format is None:
         return _ISO_TIMESTAMPS
     return [compile_format(column.format)]

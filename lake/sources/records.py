@@ -112,11 +112,9 @@ class _Cutter:
         self.line_count = len(self.starts)
 
     def run(self) -> Cut:
-        delimiters = self._positions(self.dialect.delimiter)
-        counts = self._per_line(delimiters)
+        counts = self._delimiters_per_line()
         if self.dialect.quote and self.dialect.quote in self.data:
-            quotes = self._positions(self.dialect.quote)
-            is_fine, counts = self._local_quotes(quotes, delimiters, counts)
+            is_fine, counts = self._local_quotes(self._positions(self.dialect.quote), counts)
             self._walk_quotes(is_fine | ~self.keep)
         self._check_field_counts(counts)
         self._check_bytes()
@@ -125,18 +123,23 @@ class _Cutter:
     def _positions(self, byte: bytes) -> Offsets:
         return np.flatnonzero(self.bytes == byte[0])
 
-    def _per_line(self, positions: Offsets) -> Offsets:
-        edges = np.searchsorted(positions, np.append(self.starts, len(self.data)))
-        return np.diff(edges).astype(np.int64)
+    def _delimiters_per_line(self) -> Offsets:
+        if not self.line_count:
+            return np.zeros(0, dtype=np.int64)
+        is_delimiter = (self.bytes == self.dialect.delimiter[0]).view(np.uint8)
+        # Bytes add up fastest, and no line of less than 256 of them makes them overflow.
+        longest = int((self.line_ends - self.starts).max())
+        small = np.uint8 if longest < 256 else np.int64
+        return np.add.reduceat(is_delimiter, self.starts, dtype=small).astype(np.int64)
 
     def _line_of(self, positions: Offsets) -> Offsets:
         return np.searchsorted(self.starts, positions, side="right") - 1
 
-    def _local_quotes(self, quotes: Offsets, delimiters: Offsets, counts: Offsets) -> tuple[Mask, Offsets]:
+    def _local_quotes(self, quotes: Offsets, counts: Offsets) -> tuple[Mask, Offsets]:
         """Say which lines are whole records as far as quotes go, and count their delimiters outside quotes."""
-        per_line = self._per_line(quotes)
+        line = self._line_of(quotes)
+        per_line = np.bincount(line, minlength=self.line_count)
         first = np.cumsum(per_line) - per_line
-        line = np.repeat(np.arange(self.line_count), per_line)
         opens = ((np.arange(len(quotes)) - first[line]) & 1) == 0
         quote, delimiter = self.dialect.quote[0], self.dialect.delimiter[0]
         previous = self.bytes[np.maximum(quotes - 1, 0)]
@@ -146,9 +149,19 @@ class _Cutter:
         is_bad = ~np.where(opens, opens_well, closes_well)
         is_fine = (per_line & 1) == 0
         is_fine[line[is_bad]] = False
-        delimiter_line = np.repeat(np.arange(self.line_count), counts)
+        delimiters, delimiter_line = self._delimiters_of(np.flatnonzero(per_line), counts)
         inside = ((np.searchsorted(quotes, delimiters) - first[delimiter_line]) & 1) == 1
         return is_fine, counts - np.bincount(delimiter_line[inside], minlength=self.line_count)
+
+    def _delimiters_of(self, lines: Offsets, counts: Offsets) -> tuple[Offsets, Offsets]:
+        """Return where the delimiters of these lines stand (perhaps of others too), each with its line."""
+        if 4 * len(lines) > self.line_count:
+            return self._positions(self.dialect.delimiter), np.repeat(np.arange(self.line_count), counts)
+        lengths = self.line_ends[lines] - self.starts[lines]
+        before = np.cumsum(lengths) - lengths
+        every = np.repeat(self.starts[lines] - before, lengths) + np.arange(int(lengths.sum()))
+        is_delimiter = self.bytes[every] == self.dialect.delimiter[0]
+        return every[is_delimiter], np.repeat(lines, lengths)[is_delimiter]
 
     def _walk_quotes(self, is_fine: Mask) -> None:
         """Decide, one by one, about lines whose quotes do not close on the line itself."""
@@ -210,7 +223,7 @@ class _Cutter:
                 if not self._is_quoted_return(i):
                     message = "a carriage return stands inside the row, so two rows may have run together"
                     self._refuse(i, Reason("line_end", None, message))
-        if not self._is_utf8(self.data):
+        if not self.data.isascii() and not self._is_utf8(self.data):
             for i in self._records_at(np.flatnonzero(self.bytes >= 128)):
                 if not self._is_utf8(self.data[self.starts[i] : self.ends[i]]):
                     self._refuse(
