@@ -168,10 +168,6 @@ class Company:
         """Where a webhook's deliveries wait until they are loaded."""
         return self.home / "spool" / f"{dataset}.sqlite"
 
-    def fetch_lock(self, dataset: str) -> Path:
-        """Held by whoever fetches a dataset from its source."""
-        return self.arriving / f".{dataset}.lock"
-
     @property
     def remembered(self) -> Path:
         """What sources remember of the other side to save work; it may be deleted at any time."""

@@ -12,14 +12,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
-from urllib.parse import quote
 
 import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 from tenacity.wait import wait_exponential_jitter
 
 from lake.errors import SourceFailed
-from lake.sources.apis.auth import authentication, secrets
+from lake.sources.apis.auth import credentials
 from lake.sources.apis.bodies import Answer, Gone, TryAgain, parse, read_body
 from lake.sources.apis.settings import ApiKey, ApiSettings, safe_url
 
@@ -51,12 +50,15 @@ class Client:
             logging.getLogger(name).setLevel(logging.WARNING)
         self.settings, self.limits, self.accept = settings, settings.limits, accept
         revealed = {name: value.reveal() for name, value in settings.headers.items()}
-        self._secrets = [*secrets(settings.auth), *revealed.values()]
+        self._hidden_headers = [
+            revealed[name] for name, value in settings.headers.items() if value.has_reference
+        ]
         self.base = httpx.URL(self._checked(settings.url.reveal()))
         verify = ssl.create_default_context(cafile=settings.ca_file) if settings.ca_file else True
         transport = {"timeout": self.limits.timeout_s, "verify": verify}
+        self._credentials = credentials(settings.auth, **transport)
         self._http = httpx.Client(
-            auth=authentication(settings.auth, **transport),
+            auth=self._credentials,
             headers={"Accept": ", ".join(accept), "Accept-Encoding": "gzip", **headers, **revealed},
             follow_redirects=False,
             timeout=self.limits.timeout_s,
@@ -69,6 +71,7 @@ class Client:
     def close(self) -> None:
         """Let go of connections."""
         self._http.close()
+        self._credentials.close()
 
     def get(self, request: Request, accept: Callable[[Answer], Accepted]) -> Accepted:
         """Return what `accept` makes of the answer; it raises `TryAgain` for one that is not as agreed.
@@ -179,9 +182,8 @@ class Client:
 
     def _hidden(self, what: object) -> str:
         said = str(what).rstrip(".")
-        for secret in self._secrets:
-            for form in (secret, quote(secret, safe="")) if secret else ():
-                said = said.replace(form, "***")
+        for secret in filter(None, (*self._credentials.hidden, *self._hidden_headers)):
+            said = said.replace(secret, "***")
         return said
 
 

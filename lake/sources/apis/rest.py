@@ -5,14 +5,12 @@ some megabytes; the position moves when all pages are there, or with each archiv
 that safe.
 """
 
-import shutil
-import tempfile
+import hashlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from lake.company import Company
 from lake.contracts.model import Contract
@@ -24,6 +22,7 @@ from lake.sources.apis.fetching import Shifted, Walk
 from lake.sources.apis.growth import Growth, Reach
 from lake.sources.apis.paging import first_request
 from lake.sources.apis.settings import ByCursor, RestSettings, comes_at_once
+from lake.sources.fetching import fetching
 from lake.sources.port import Arrival, Position
 
 Got = TypeVar("Got")
@@ -35,20 +34,23 @@ class RestSource:
     def __init__(self, company: Company, contract: Contract, headers: dict[str, str] | None = None) -> None:
         """Open the client. Raises `InputError` for a secret that is not there."""
         assert isinstance(contract.source, RestSettings)
-        self.contract, self.settings = contract, contract.source
+        self.company, self.contract, self.settings = company, contract, contract.source
         self.client = Client(self.settings, headers or {}, self.settings.accept)
         incremental = self.settings.incremental
         self.growth = Growth(incremental, contract.column(incremental.column)) if incremental else None
-        company.arriving.mkdir(parents=True, exist_ok=True)
-        self._folder = Path(tempfile.mkdtemp(dir=company.arriving, prefix=f"{contract.dataset}-"))
         self._bundles: list[Bundle] = []
+        question: Any = {
+            "parameters": True,
+            "resume": True,
+            "incremental": {"column", "parameter", "template"},
+        }
+        asked = self.settings.url.template + self.settings.model_dump_json(include=question)
+        self._asked = hashlib.sha256(asked.encode()).hexdigest()[:12]
+        """What is asked for: a position is worth nothing for anything else."""
 
     def close(self) -> None:
-        """Let go of connections and of files that nobody took."""
+        """Let go of connections."""
         self.client.close()
-        for bundle in self._bundles:
-            bundle.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
 
     def deliveries(self, position: Position | None) -> Iterator[Arrival]:
         """Yield what is new since the position, or all of a dataset that is replaced.
@@ -56,18 +58,27 @@ class RestSource:
         Raises `SourceFailed` when the other side cannot be reached, does not answer as agreed, or sends pages that do not
         belong together, however often they are read; then nothing of the last reading is delivered.
         """
-        try:
-            first = self._first(position)
-            if comes_at_once(self.contract):
-                yield from self._steady(lambda: self._at_once(first, position))
-            elif self.settings.total_path or self.settings.total_header:
-                yield from self._steady(lambda: list(self._in_turn(first, position)))
-            else:
-                yield from self._in_turn(first, position)
-        except Gone:
-            if position is None or not self.settings.resume:
-                raise
-            yield from self.deliveries(None)  # the server has forgotten where we were: all of it again
+        with fetching(self.company, self.contract) as (self._folder, committed):
+            position = committed if committed is not None else position
+            if position is not None and position.get("of") != self._asked:
+                position = None  # the contract asks for something else than when it was committed
+            try:
+                yield from self._since(position)
+            except Gone:
+                if position is None or not self.settings.resume:
+                    raise
+                yield from self._since(None)  # the server has forgotten where we were: all of it again
+            finally:
+                self._drop_bundles()
+
+    def _since(self, position: Position | None) -> Iterator[Arrival]:
+        first = self._first(position)
+        if comes_at_once(self.contract):
+            yield from self._steady(lambda: self._at_once(first, position))
+        elif self.settings.total_path or self.settings.total_header:
+            yield from self._steady(lambda: list(self._in_turn(first, position)))
+        else:
+            yield from self._in_turn(first, position)
 
     def _first(self, position: Position | None) -> Request:
         kept = dict(position or {})
@@ -89,8 +100,7 @@ class RestSource:
                 return read()
             except Shifted as error:
                 shifted = error
-                for bundle in self._bundles:
-                    bundle.close().unlink(missing_ok=True)
+                self._drop_bundles()
                 time.sleep(self.settings.limits.backoff_s * number)
         raise SourceFailed(
             f"{self.contract.dataset}: its pages do not belong together, read {self.settings.limits.passes} times from"
@@ -149,10 +159,15 @@ class RestSource:
         self._bundles.append(Bundle(self._folder, len(self._bundles) + 1))
         return self._bundles[-1]
 
+    def _drop_bundles(self) -> None:
+        for bundle in self._bundles:
+            bundle.close().unlink(missing_ok=True)
+        self._bundles = []
+
     def _arrival(self, bundle: Bundle, position: Position | None) -> Arrival:
         """Return a bundle under a name unlike any other delivery's, in the order of time."""
         name = f"{self.contract.dataset}-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.tar"
-        return Arrival(name, bundle.close(), position)
+        return Arrival(name, bundle.close(), None if position is None else {"of": self._asked, **position})
 
     def _walk(self) -> Walk:
         return Walk(self.settings, self.contract, self.client)

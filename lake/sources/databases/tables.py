@@ -18,10 +18,10 @@ from lake.sources.databases.arrow import batches
 from lake.sources.databases.connecting import Database, Session
 from lake.sources.databases.cursors import LARGEST_OFFSET, Cursor, like, lowered, moment, written_like
 from lake.sources.databases.deletions import tombstones
-from lake.sources.databases.fetching import fetching
 from lake.sources.databases.parquet_files import Piece, PieceWriter, name_part, pieces
 from lake.sources.databases.relations import Relation, look_at
 from lake.sources.databases.settings import IDEMPOTENT, DatabaseSettings
+from lake.sources.fetching import fetching
 from lake.sources.port import Arrival, Position
 
 _CLOCK_ERROR = timedelta(days=1)

@@ -4,15 +4,15 @@ Each line is one delivery: `{"delivery_id": ..., "received_at": ..., "payload": 
 that line ends between its tokens are spaces.
 """
 
-import shutil
-import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import orjson
 
 from lake.company import Company
 from lake.contracts.model import Contract
+from lake.sources.fetching import fetching
 from lake.sources.port import Arrival, Position
 from lake.sources.webhooks.settings import WebhookSettings
 from lake.sources.webhooks.spool import Spool
@@ -27,34 +27,33 @@ class WebhookSource:
     def __init__(self, company: Company, contract: Contract) -> None:
         """Open the spool; where nobody ever sent, it is made and empty."""
         assert isinstance(contract.source, WebhookSettings)
-        self.dataset, self.settings = contract.dataset, contract.source
+        self.company, self.contract, self.settings = company, contract, contract.source
         self.spool = Spool(company.spool(contract.dataset))
-        company.arriving.mkdir(parents=True, exist_ok=True)
-        self._folder = Path(tempfile.mkdtemp(dir=company.arriving, prefix=f"{contract.dataset}-"))
 
     def close(self) -> None:
         """Close the spool; what waits stays."""
         self.spool.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
 
     def deliveries(self, position: Position | None) -> Iterator[Arrival]:
         """Yield what was received since the position, until now, many deliveries to an arrival."""
-        after, upto = 0, self.spool.newest
-        if position and position["spool"] == self.spool.incarnation:
-            after = int(position["sequence"])
-            self._forget(after)  # committed, and then killed before it was acknowledged
-        while (written := self._write(after, upto)) is not None:
-            path, first, after = written
-            yield Arrival(
-                name=f"{self.dataset}-{self.spool.incarnation[:8]}-{first:012}-{after:012}.jsonl",
-                path=path,
-                position={"spool": self.spool.incarnation, "sequence": after},
-                acknowledge=lambda last=after: self._forget(last),  # type: ignore[misc]
-            )
+        with fetching(self.company, self.contract) as (folder, committed):
+            position = committed if committed is not None else position
+            after, upto = 0, self.spool.newest
+            if position and position["spool"] == self.spool.incarnation:
+                after = int(position["sequence"])
+                self._forget(after)  # committed, and then killed before it was acknowledged
+            while (written := self._write(folder, after, upto)) is not None:
+                path, first, after = written
+                yield Arrival(
+                    name=f"{self.contract.dataset}-{self.spool.incarnation[:8]}-{first:012}-{after:012}.jsonl",
+                    path=path,
+                    position={"spool": self.spool.incarnation, "sequence": after},
+                    acknowledge=partial(self._forget, after),
+                )
 
-    def _write(self, after: int, upto: int) -> tuple[Path, int, int] | None:
+    def _write(self, folder: Path, after: int, upto: int) -> tuple[Path, int, int] | None:
         """Write deliveries up to about ARRIVAL_BYTES to a file; return it with the first and last sequence in it."""
-        path, first, last = self._folder / f"{after:012}.jsonl", 0, after
+        path, first, last = folder / f"{after:012}.jsonl", 0, after
         with path.open("wb") as lines:
             for sequence, delivery_id, received_at, body in self.spool.waiting(after, upto):
                 first, last = first or sequence, sequence
