@@ -21,7 +21,6 @@ from lake.sources.databases.arrow import batches
 from lake.sources.databases.changes import ChangeBatch
 from lake.sources.databases.connecting import Database
 from lake.sources.databases.deletions import tombstones
-from lake.sources.databases.fetching import fetching, note_position
 from lake.sources.databases.parquet_files import PieceWriter, pieces
 from lake.sources.databases.pgoutput import (
     Begin,
@@ -36,6 +35,7 @@ from lake.sources.databases.published import Published
 from lake.sources.databases.relations import look_at
 from lake.sources.databases.replication import Slot, SlotState, lsn_number, lsn_text
 from lake.sources.databases.settings import COMMIT_LSN, COMMIT_TIME, OPERATION, CdcSettings
+from lake.sources.fetching import fetching, note_position
 from lake.sources.port import Arrival, Position
 
 _SEGMENT = 16 << 20
