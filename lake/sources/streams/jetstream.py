@@ -133,8 +133,7 @@ class JetStream:
 
     def close(self) -> None:
         """Send what waits to be sent and disconnect."""
-        with suppress(SourceFailed):
-            self._do(self._client.close())
+        asyncio.run_coroutine_threadsafe(self._disconnect(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -189,6 +188,16 @@ class JetStream:
         await self._client.subscribe(
             f"{self._inbox}.*", cb=self._take, pending_msgs_limit=0, pending_bytes_limit=0
         )
+
+    async def _disconnect(self) -> None:
+        """Close the client, and end what one that never came to be connected leaves running."""
+        seconds = ANSWER_SECONDS if self._client.is_connected else 0.2
+        with suppress(AssertionError, TimeoutError, nats.errors.Error, OSError):
+            await asyncio.wait_for(self._client.close(), seconds)
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     async def _hear(self, error: Exception) -> None:
         self._said = str(error).removeprefix("nats: ") or type(error).__name__

@@ -1,6 +1,9 @@
 """Streams from a real NATS server: every message once, whatever is repeated, reordered, late, poisoned, lost or wiped."""
 
 import shutil
+import signal
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,12 +13,14 @@ import paho.mqtt.client as mqtt
 import pytest
 
 from lake.connection import Lake
-from lake.errors import SourceFailed
+from lake.contracts.linting import lint
+from lake.errors import InputError, SourceFailed
 from lake.landing import land_file
 from lake.listening import listen, listen_once
 from lake.loading import Loader
 from lake.sources.port import open_source
-from tests.lake.sources.stream_kit import House, make_house, sale
+from orchestration.commands.listen import listen as listen_command
+from tests.lake.sources.stream_kit import CONTRACTS, House, make_house, sale
 from tests.nats import NatsServer
 
 
@@ -400,6 +405,58 @@ def test_a_broker_that_is_not_there_is_one_sentence(own_house):
     with pytest.raises(SourceFailed, match=r"NATS at 127\.0\.0\.1:\d+ cannot be reached"):
         list(open_source(own_house.company, contract(own_house)).deliveries(None))
     assert time.monotonic() - start < 5
+
+
+def test_the_command_listens_until_it_is_told_to_stop(house):
+    house.change("till_sale", batch_seconds=0.1)
+    house.make_stream("TILL")
+    house.publish(*(sale(number) for number in range(3)))
+    command = [
+        sys.executable,
+        "-m",
+        "orchestration.cli",
+        "listen",
+        "-c",
+        "acme",
+        "--home",
+        str(house.company.home.parent),
+    ]
+    listener = subprocess.Popen(
+        [*command, "-d", "till_sale"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    said = listener.stdout.readline()
+    listener.send_signal(signal.SIGTERM)
+    _, errors = listener.communicate(timeout=20)
+    assert said.startswith(
+        "till_sale: 3 rows_read, 3 loaded; 0 waiting; 0 late so far, watermark 2026-03-01T08:00:02"
+    )
+    assert (listener.returncode, errors) == (0, "Listening to till_sale; Ctrl-C stops it.\n")
+
+
+def test_the_command_names_the_streams_there_are(house):
+    with pytest.raises(
+        InputError, match=r"No contract of acme has a stream till: choose among dock_scan, till_sale, vehicle"
+    ):
+        listen_command("acme", house.company.home.parent, ["till"])
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (("write_mode, value: insert_only", "write_mode, value: replace"), "never the whole"),
+        (("value: insert_only", "value: upsert"), None),
+        (("other_fields, value: ignore", "other_fields, value: quarantine"), "write `other_fields: ignore`"),
+        (("event_time: sold_at", "event_time: item_id"), "'item_id' is no timestamp column"),
+        (("format: jsonl", "format: parquet"), "messages land as JSON lines"),
+    ],
+)
+def test_a_contract_that_no_stream_can_keep_is_told(house, change, sentence):
+    path = house.company.contracts / "till_sale.odcs.yaml"
+    path.write_text(
+        (CONTRACTS / path.name).read_text().replace("value: upsert", "value: insert_only").replace(*change)
+    )
+    problems = [problem.message for problem in lint(house.company)]
+    assert any(sentence in problem for problem in problems) if sentence else problems == []
 
 
 def wait_until(is_so, seconds=20):
