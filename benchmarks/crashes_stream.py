@@ -88,7 +88,7 @@ def _company(folder: Path) -> Company:
 
 
 def stream_trial(
-    events: int, folder: Path, *, kills: int = 60, batch_rows: int = 10_000, seed: int = 7
+    events: int, folder: Path, *, kills: int = 60, batch_rows: int = 5_000, seed: int = 7
 ) -> dict[str, Any]:
     """Run the trial below `folder`; return kills, violations and more counts. `problems` says each violation."""
     start = time.monotonic()
@@ -147,7 +147,8 @@ class _Trial:
 
     def _kill_one(self, number: int) -> None:
         """Start a consumer and see it die; at a third of them the broker is killed too, at two thirds it loses its store."""
-        point, nth = POINTS[number % len(POINTS)], self.random.randint(1, 2)
+        point = POINTS[number % len(POINTS)]
+        nth = self.random.randint(1, max(self.events // (self.batch_rows * (self.kills + 1)), 1))
         arguments = (
             str(self.folder),
             self.server.url,
@@ -221,7 +222,7 @@ _FORKS.set_forkserver_preload(["benchmarks.stream_parts", "lake.listening", "lak
 def main(
     events: int = 1_000_000,
     kills: int = 60,
-    batch_rows: int = 10_000,
+    batch_rows: int = 5_000,
     as_json: bool = typer.Option(False, "--json"),
 ) -> None:
     """Print what the trial counted."""

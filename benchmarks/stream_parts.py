@@ -167,7 +167,7 @@ class Reader:
 
     def run(self, stop: threading.Event) -> None:
         """Look until `stop` is set."""
-        while not stop.wait(0.2):
+        while not stop.wait(0.5):
             start = time.monotonic()
             try:
                 self._look()
