@@ -115,7 +115,7 @@ class LakeSettings(BaseModel):
 class CompanySettings(BaseModel):
     """The schema of company.yaml."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
     title: str
     currency: str = Field(pattern=r"^[A-Z]{3}$")
@@ -135,6 +135,10 @@ class CompanySettings(BaseModel):
     )
     alerts: Alerts = Field(default_factory=Alerts)
     lake: LakeSettings = Field(default_factory=lambda: LakeSettings.model_validate({}))
+    pii_key: SecretOnly | None = Field(
+        None,
+        description="key of the hashes of personal data: ${env:NAME} or ${file:/path}; another key, other hashes",
+    )
 
 
 @dataclass(frozen=True)

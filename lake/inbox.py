@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lake.company import Company
 from lake.contracts.model import Contract
+from lake.landing import companion_of
 from lake.sources.files import find_files, is_unfinished
 
 
@@ -17,7 +18,7 @@ def unmatched(company: Company, contracts: Sequence[Contract]) -> list[str]:
         companion
         for contract in contracts
         for path in list(known)
-        if (companion := _companion(contract, path))
+        if (companion := companion_of(contract, path))
     }
     return [
         str(path.relative_to(company.inbox))
@@ -29,14 +30,6 @@ def unmatched(company: Company, contracts: Sequence[Contract]) -> list[str]:
 def unfinished(company: Company) -> list[str]:
     """Return the files in the inbox whose names say that they are still being written, by their path below it."""
     return [str(path.relative_to(company.inbox)) for path in _files(company.inbox) if is_unfinished(path)]
-
-
-def _companion(contract: Contract, path: Path) -> Path | None:
-    """Return where the control file of a data file would lie, if the contract has one."""
-    totals = contract.control_totals
-    if totals is None or totals.companion is None:
-        return None
-    return path.with_name(totals.companion.path.replace("{stem}", path.stem).replace("{name}", path.name))
 
 
 def _files(folder: Path) -> list[Path]:

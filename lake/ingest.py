@@ -17,6 +17,7 @@ from lake.ledger import Delivery
 from lake.loading import Loader, count_rules
 from lake.sources.conforming import compile_format
 from lake.sources.files import find_files, location_glob
+from lake.sources.privacy import key_of
 
 
 @dataclass
@@ -43,6 +44,17 @@ class IngestReport:
     def problems(self) -> list[str]:
         """Every sentence that a person has to act on: refused files first."""
         return [one.reason or "" for one in self.refused] + [str(error) for error in self.errors]
+
+    @property
+    def drift(self) -> list[str]:
+        """How the columns of files that loaded differ from their contracts; what is wrong is among the problems."""
+        return [f"{one.dataset}, {one.file_name}: {said.message}" for one in self.files for said in one.drift]
+
+    @property
+    def control(self) -> dict[str, int]:
+        """Control totals that were held against what was found, and those that do not tie."""
+        figures = [said for one in self.files for said in one.control]
+        return {"figures": len(figures), "figures_not_tied": sum(not said.ties for said in figures)}
 
     @property
     def is_clean(self) -> bool:
@@ -78,10 +90,11 @@ def ingest(
         check_contract(contract, contracts)
     ordered = reference_order(contracts)
     chosen = [contract for contract in ordered if datasets is None or contract.dataset in datasets]
+    pii_key = key_of(company, chosen)
     lake = Lake.of(company)
     work = _Ingest(company, IngestReport(run_id), _held(lake, contracts))
     files = sum(len(find_files(company, contract)) for contract in chosen if contract.source is None)
-    with progress.stage("raw", total=files) as stage, Loader(lake, run_id) as loader:
+    with progress.stage("raw", total=files) as stage, Loader(lake, run_id, pii_key=pii_key) as loader:
         loader.on_rows = lambda rows: stage.advance(0, rows=rows)
         for contract in chosen:
             for delivery in work.load(contract, loader):
@@ -106,9 +119,9 @@ def check_contract(contract: Contract, others: Sequence[Contract]) -> None:
         raise ContractError(
             f"{contract.path}: delimiter and quote have to be one ASCII character; correct them."
         )
-    if contract.write_mode == "upsert" and not contract.keys:
+    if contract.write_mode in ("upsert", "insert_only", "history") and not contract.keys:
         raise ContractError(
-            f"{contract.path}: write_mode is upsert, but no column is a key; mark its key with primaryKey: true."
+            f"{contract.path}: write_mode is {contract.write_mode}, but no column is a key; mark its key with primaryKey: true."
         )
     for column in contract.columns:
         if column.type in ("date", "timestamp") and column.format:
@@ -188,9 +201,19 @@ class _Ingest:
             elif missing:
                 waiting += 1
             else:
-                yield loader.load(contract, outcome)
+                yield self._load_file(contract, loader, outcome)
         if waiting:
             self._tell_waiting(f"{waiting} file(s)", contract, missing)
+
+    def _load_file(self, contract: Contract, loader: Loader, landed: LandedFile) -> Delivery:
+        if landed.is_purged:
+            try:
+                landed = landed.kept_again(self.company.landing)
+            except FileRefused as refusal:
+                return loader.refuse(
+                    contract, Delivery(contract.dataset, landed.name, None, None), str(refusal)
+                )
+        return loader.load(contract, landed)
 
     def _fetch(self, contract: Contract, loader: Loader) -> Iterator[Delivery]:
         """Bring what a source has since the position committed last; one that fails harms no other dataset."""

@@ -4,7 +4,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lake.company import Company
@@ -23,8 +23,38 @@ class LandedFile:
     name: str
     """File name as delivered; below a folder with a wildcard, the path from there."""
     path: Path
+    """Where its content is kept; nothing is there if its retention has ended (`is_purged`)."""
     sha256: str
     size_bytes: int
+    origin: Path = Path()
+    """Where it arrived."""
+    companion: Path | None = None
+    """Its control file as it is kept, where the contract names one."""
+
+    @property
+    def is_purged(self) -> bool:
+        """Whether the content was kept once, and is no more."""
+        return not self.path.exists()
+
+    def kept_again(self, landing: Path) -> "LandedFile":
+        """Keep a purged content that is delivered as news; `FileRefused` when that cannot be."""
+        return replace(land_file(landing, self.dataset, self.name, self.origin), companion=self.companion)
+
+
+def original(landing: Path, sha256: str) -> Path:
+    """Return where a content is kept."""
+    return landing / sha256[:2] / sha256
+
+
+def forget(landing: Path, sha256: str) -> None:
+    """Delete a content, and note that it was kept: lying in the inbox still, it is not kept again."""
+    path = original(landing, sha256)
+    _marker(path).touch(mode=0o400)
+    path.unlink(missing_ok=True)
+
+
+def _marker(path: Path) -> Path:
+    return path.with_suffix(".purged")
 
 
 def land(company: Company, contract: Contract) -> list[LandedFile]:
@@ -52,10 +82,10 @@ def land_each(
     for name, path in find_files(company, contract):
         try:
             before = _state(path)
-            landed = land_file(company.landing, contract.dataset, name, path)
+            landed = land_file(company.landing, contract.dataset, name, path, skip_purged=True)
             if _state(path) != before:
                 raise StillArriving(f"{name} changes while it is read: it is left for the next time.")
-            yield name, landed
+            yield name, replace(landed, companion=_land_companion(company.landing, contract, path))
         except (FileRefused, StillArriving) as reason:
             yield name, reason
 
@@ -69,19 +99,39 @@ def _state(path: Path) -> tuple[int, int] | None:
     return found.st_size, found.st_mtime_ns
 
 
-def land_file(landing: Path, dataset: str, name: str, path: Path) -> LandedFile:
-    """Keep one file under its hash; `FileRefused` when it cannot be read or kept."""
+def _land_companion(landing: Path, contract: Contract, path: Path) -> Path | None:
+    """Keep the control file that lies beside a file; None if the contract names none or it has not arrived."""
+    beside = companion_of(contract, path)
+    if beside is None or not beside.is_file():
+        return None
+    return land_file(landing, contract.dataset, beside.name, beside).path
+
+
+def companion_of(contract: Contract, path: Path) -> Path | None:
+    """Return where the control file of a data file lies, None if the contract names none."""
+    totals = contract.control_totals
+    if totals is None or totals.companion is None:
+        return None
+    return path.with_name(totals.companion.path.replace("{stem}", path.stem).replace("{name}", path.name))
+
+
+def land_file(landing: Path, dataset: str, name: str, path: Path, *, skip_purged: bool = False) -> LandedFile:
+    """Keep one file under its hash; `FileRefused` when it cannot be read or kept.
+
+    With `skip_purged` a content whose retention has ended is only recognised, not kept again.
+    """
     try:
         sha256, size = _copy(path, None)
-        target = landing / sha256[:2] / sha256
-        if not target.exists():
+        target = original(landing, sha256)
+        if not target.exists() and not (skip_purged and _marker(target).exists()):
             sha256, size, target = _store(path, landing)
+            _marker(target).unlink(missing_ok=True)
     except OSError as error:
         raise FileRefused(
             f"{name} cannot be read or kept ({error.strerror}: {error.filename or path}): correct its permissions, or"
             " make room, and run again."
         ) from error
-    return LandedFile(dataset, name, target, sha256, size)
+    return LandedFile(dataset, name, target, sha256, size, path)
 
 
 def _store(path: Path, landing: Path) -> tuple[str, int, Path]:
@@ -96,7 +146,7 @@ def _store(path: Path, landing: Path) -> tuple[str, int, Path]:
             copy.flush()
             os.fchmod(descriptor, 0o400)
             os.fsync(descriptor)
-        target = landing / sha256[:2] / sha256
+        target = original(landing, sha256)
         target.parent.mkdir(exist_ok=True, mode=0o700)
         Path(temporary).replace(target)
         _sync_folder(target.parent)

@@ -13,8 +13,11 @@ from typing import Any, Literal
 import duckdb
 
 from lake.connection import Lake, quoted_text, table_exists
+from lake.sources.control import Reconciled
+from lake.sources.drift import Drift
 
-Status = Literal["loaded", "duplicate_delivery", "refused"]
+Status = Literal["loaded", "duplicate_delivery", "refused", "replayed"]
+"""replayed: of a delivery loaded before, what left quarantine later; its counts add to those of that delivery."""
 COUNTS = ("rows_read", "loaded", "quarantined", "duplicate", "unchanged")
 QUARANTINE_COLUMNS = (
     "quarantine_id", "delivery_id", "dataset", "file_name", "sheet", "line", "raw_text", "rules", "columns", "messages",
@@ -30,8 +33,21 @@ CREATE TABLE IF NOT EXISTS lake.meta.quarantine (
     quarantine_id VARCHAR, delivery_id VARCHAR, dataset VARCHAR, file_name VARCHAR, sheet VARCHAR, line BIGINT,
     raw_text VARCHAR, rules VARCHAR[], columns VARCHAR[], messages VARCHAR[], quarantined_at TIMESTAMP
 );
+ALTER TABLE lake.meta.quarantine ADD COLUMN IF NOT EXISTS status VARCHAR;
+ALTER TABLE lake.meta.quarantine ADD COLUMN IF NOT EXISTS settled_at TIMESTAMP;
+ALTER TABLE lake.meta.quarantine ADD COLUMN IF NOT EXISTS settled_run_id VARCHAR;
+ALTER TABLE lake.meta.quarantine ADD COLUMN IF NOT EXISTS settled_by VARCHAR;
+ALTER TABLE lake.meta.quarantine ADD COLUMN IF NOT EXISTS settled_reason VARCHAR;
 CREATE TABLE IF NOT EXISTS lake.meta.guard (name VARCHAR, n BIGINT);
 CREATE TABLE IF NOT EXISTS lake.meta.position (dataset VARCHAR, position JSON, delivery_id VARCHAR, committed_at TIMESTAMP);
+CREATE TABLE IF NOT EXISTS lake.meta.drift (
+    run_id VARCHAR, dataset VARCHAR, delivery_id VARCHAR, file_name VARCHAR, kind VARCHAR, column_name VARCHAR,
+    message VARCHAR, noted_at TIMESTAMP
+);
+CREATE TABLE IF NOT EXISTS lake.meta.control (
+    run_id VARCHAR, dataset VARCHAR, delivery_id VARCHAR, file_name VARCHAR, figure VARCHAR, expected VARCHAR,
+    found VARCHAR, ties BOOLEAN, noted_at TIMESTAMP
+);
 """
 
 
@@ -54,6 +70,10 @@ class Delivery:
     """Why it was refused, or which delivery it repeats."""
     rules: dict[str, int] = field(default_factory=dict)
     """Quarantined rows per rule; a row with two reasons counts in both."""
+    drift: list[Drift] = field(default_factory=list)
+    """How its columns differ from the contract's."""
+    control: list[Reconciled] = field(default_factory=list)
+    """What its source says it holds, against what was found."""
 
     def clear_counts(self) -> None:
         """Forget what was counted: it adds no rows."""
@@ -85,7 +105,7 @@ class Held:
 
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the ledger, quarantine and guard tables where they are missing."""
-    if table_exists(connection, "meta", "position"):  # the youngest of them
+    if table_exists(connection, "meta", "control"):  # the youngest of them
         return
     connection.execute(_TABLES)
     connection.execute(
@@ -184,6 +204,43 @@ def write_deliveries(
         )
 
 
+def write_findings(
+    connection: duckdb.DuckDBPyConnection, run_id: str, deliveries: Iterable[Delivery]
+) -> None:
+    """Append what was found about deliveries as a whole: drift of their columns, control totals."""
+    drift = [
+        (
+            run_id,
+            one.dataset,
+            one.delivery_id,
+            one.file_name,
+            said.kind,
+            (said.column or "")[:200] or None,
+            said.message,
+        )
+        for one in deliveries
+        for said in one.drift
+    ]
+    control = [
+        (
+            run_id,
+            one.dataset,
+            one.delivery_id,
+            one.file_name,
+            said.figure,
+            said.expected,
+            said.found,
+            said.ties,
+        )
+        for one in deliveries
+        for said in one.control
+    ]
+    for table, rows in (("drift", drift), ("control", control)):
+        if rows:
+            places = ", ".join("?" * len(rows[0]))
+            connection.executemany(f"INSERT INTO lake.meta.{table} VALUES ({places}, now()::TIMESTAMP)", rows)
+
+
 def write_quarantine(
     connection: duckdb.DuckDBPyConnection, refused: str, numbered_for: str, delivery_id: str
 ) -> None:
@@ -191,7 +248,7 @@ def write_quarantine(
     new, after = quoted_text(delivery_id), len(numbered_for) + 1
     connection.execute(
         f"""
-        INSERT INTO lake.meta.quarantine
+        INSERT INTO lake.meta.quarantine BY NAME
         SELECT {", ".join(QUARANTINE_COLUMNS)}, now()::TIMESTAMP AS quarantined_at FROM (
             SELECT * REPLACE ({new} || quarantine_id[{after}:] AS quarantine_id, {new} AS delivery_id) FROM {refused}
         )
@@ -207,7 +264,7 @@ def totals(lake: Lake, run_id: str | None = None) -> dict[str, int]:
     empty = dict.fromkeys((*COUNTS, "files_refused"), 0)
     if not lake.exists:
         return empty
-    sums = ", ".join(f"coalesce(sum({name}) FILTER (status = 'loaded'), 0)" for name in COUNTS)
+    sums = ", ".join(f"coalesce(sum({name}) FILTER (status IN ('loaded', 'replayed')), 0)" for name in COUNTS)
     with lake.read() as connection:
         if not table_exists(connection, "meta", "delivery"):
             return empty

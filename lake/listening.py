@@ -19,6 +19,7 @@ from lake.fetching import fetch
 from lake.ingest import check_contract, referred
 from lake.ledger import COUNTS, Delivery
 from lake.loading import Loader
+from lake.sources.privacy import key_of
 from lake.sources.streams.settings import NatsSettings
 
 LONGEST_PAUSE_S = 60.0
@@ -85,7 +86,11 @@ def listen_once(company: Company, contract: Contract, *, run_id: str, stop: Even
     lake, done = Lake.of(company), Round(contract.dataset)
     try:
         _check_references(lake, contract)
-        with Loader(lake, run_id) as loader, closing(fetch(company, contract, loader)) as deliveries:
+        key = key_of(company, [contract])
+        with (
+            Loader(lake, run_id, pii_key=key) as loader,
+            closing(fetch(company, contract, loader)) as deliveries,
+        ):
             for delivery in deliveries:
                 done.files.append(delivery)
                 if delivery.status == "refused":

@@ -9,9 +9,9 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -25,6 +25,7 @@ from lake.landing import LandedFile
 from lake.ledger import Delivery
 from lake.parsing import process
 from lake.parsing.job import Job, Parsed, Rows
+from lake.sources.drift import Drift
 from lake.sources.port import Arrival, Position
 
 TRANSACTION_ROWS = 1_000_000
@@ -51,15 +52,21 @@ class _Waiting:
         return f"read_parquet([{', '.join(quoted_text(self.folder / name) for name in names)}])"
 
 
+Files = Callable[[Sequence[str]], str]
+"""Parquet files of one parsed delivery, by their names, as a SQL relation."""
+
+
 class Loader:
     """Loads files in few transactions; leaving it commits what waits, an exception drops that.
 
     Other writers have their turn meanwhile, so each transaction reads again what the ledger says.
     """
 
-    def __init__(self, lake: Lake, run_id: str, on_rows: Rows | None = None) -> None:
-        """Open nothing yet; `run_id` stands in every ledger row."""
-        self.lake, self.run_id = lake, run_id
+    def __init__(
+        self, lake: Lake, run_id: str, on_rows: Rows | None = None, pii_key: bytes | None = None
+    ) -> None:
+        """Open nothing yet; `run_id` stands in every ledger row, `pii_key` is the company's."""
+        self.lake, self.run_id, self.pii_key = lake, run_id, pii_key
         self.on_rows = on_rows or (lambda rows: None)
         self._stack = ExitStack()
         self._folder: Path | None = None
@@ -100,6 +107,19 @@ class Loader:
             self._waiting.append(waiting)
         return delivery
 
+    def reread(
+        self, contract: Contract, landed: LandedFile, delivery: Delivery
+    ) -> tuple[Contract, Parsed, Files]:
+        """Read a landed file again and load nothing; return the contract as the file has it, and what was read.
+
+        What was read lies there until the loader is left. Raises `FileRefused`.
+        """
+        counts = replace(delivery)
+        reading = _Waiting(contract, counts, landed)
+        self._parse(reading)
+        assert reading.parsed is not None
+        return reading.contract, reading.parsed, reading.files
+
     def refuse(self, contract: Contract, delivery: Delivery, reason: str) -> Delivery:
         """Let a delivery enter the ledger as refused."""
         delivery.status, delivery.reason = "refused", reason
@@ -134,7 +154,14 @@ class Loader:
         references = self._reference_files(contract)
         waiting.folder = Path(tempfile.mkdtemp(dir=self._work_folder()))
         job = Job(
-            contract, landed.path.absolute(), landed.name, delivery.delivery_id, waiting.folder, references
+            contract,
+            landed.path.absolute(),
+            landed.name,
+            delivery.delivery_id,
+            waiting.folder,
+            references,
+            landed.companion.absolute() if landed.companion else None,
+            self.pii_key,
         )
         try:
             waiting.parsed = process.parse(job, self.on_rows)
@@ -142,6 +169,9 @@ class Loader:
             shutil.rmtree(waiting.folder, ignore_errors=True)
             raise
         parsed = waiting.parsed
+        delivery.drift, delivery.control = parsed.drift, parsed.control
+        _refuse_untied(contract, delivery)
+        waiting.contract = replace(contract, columns=(*contract.columns, *parsed.evolved))
         delivery.rows_read, delivery.quarantined = parsed.rows_read, parsed.quarantined
         delivery.loaded, delivery.rules = parsed.good, dict(parsed.rules)
         self._rows += parsed.rows_read
@@ -190,7 +220,7 @@ class _Transaction:
         self.lake, self.connection, self.run_id, self.moved = lake, connection, run_id, moved
         self.entered: list[Delivery] = []
         self.noted: dict[str, list[ledger.Noted]] = {}
-        self.ensured: set[str] = set()
+        self.ensured: list[Contract] = []
 
     def run(self, waiting: Sequence[_Waiting]) -> None:
         ledger.create_tables(self.connection)
@@ -205,6 +235,7 @@ class _Transaction:
             ):
                 positions[one.delivery.dataset] = (one.arrival.position, one.delivery.delivery_id)
         ledger.write_deliveries(self.connection, self.run_id, self.entered)
+        ledger.write_findings(self.connection, self.run_id, self.entered)
         ledger.write_positions(self.connection, positions)
         ledger.touch_guard(self.connection)
 
@@ -231,9 +262,11 @@ class _Transaction:
     def _write(self, one: _Waiting, parsed_id: str) -> None:
         contract, delivery, parsed = one.contract, one.delivery, one.parsed
         assert parsed is not None
-        if contract.dataset not in self.ensured:
+        if contract not in self.ensured:
             raw.ensure_table(self.connection, contract)
-            self.ensured.add(contract.dataset)
+            self.ensured.append(contract)
+        if contract.history.close_missing and parsed.quarantined:
+            contract = self._ending_nothing(contract, delivery)
         is_as_parsed = parsed_id == delivery.delivery_id
         may_register = is_as_parsed and parsed.good >= REGISTERED_ROWS and self.lake.is_local
         counts = writing.write(
@@ -252,6 +285,13 @@ class _Transaction:
             ledger.write_quarantine(
                 self.connection, one.files([parsed.refused]), parsed_id, delivery.delivery_id
             )
+
+    @staticmethod
+    def _ending_nothing(contract: Contract, delivery: Delivery) -> Contract:
+        """Return the contract without its ending of keys that are missing: they may be among the quarantined rows."""
+        said = f"nothing was ended, because {delivery.quarantined} rows are in quarantine and may hold keys that are missing"
+        delivery.drift = [*delivery.drift, Drift("incomplete", None, said)]
+        return replace(contract, history=replace(contract.history, close_missing=False))
 
     def _incoming(self, one: _Waiting, parsed_id: str) -> str:
         """Return the good rows as a relation; if another process took their delivery's number, under the next one."""
@@ -278,6 +318,17 @@ class _Transaction:
             shutil.move(one.folder / name, to)
             paths.append(to)
         return paths
+
+
+def _refuse_untied(contract: Contract, delivery: Delivery) -> None:
+    """Raise `FileRefused` for a file that is not what its source says it is, where the contract has that stop it."""
+    assert contract.control_totals is not None or not delivery.control
+    untied = [str(one) for one in delivery.control if not one.ties]
+    if untied and contract.control_totals and contract.control_totals.severity == "stop":
+        raise FileRefused(
+            f"{delivery.file_name} does not tie with its control totals: {'; '.join(untied)}; deliver it again whole, or"
+            f" set severity: warn in `control_totals` of the contract {contract.path.name}."
+        )
 
 
 def _as_duplicate(delivery: Delivery, repeats: str) -> None:

@@ -1,5 +1,6 @@
 """The raw tables: their names and types, making and widening them, asking them for values. How rows enter is `writing.py`."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,6 +18,11 @@ PROVENANCE = {
     "_known_at": "TIMESTAMP",
 }
 """Columns of every raw table after those of its contract, with their types."""
+HISTORY = {"_valid_from": "TIMESTAMP", "_valid_to": "TIMESTAMP", "_is_current": "BOOLEAN"}
+"""Columns of a raw table with write mode `history`, after these."""
+
+_DECIMAL = re.compile(r"DECIMAL\((\d+), ?(\d+)\)")
+_INTEGER_DIGITS = 19
 
 
 def names(of: Iterable[str]) -> str:
@@ -30,26 +36,66 @@ def table(contract: Contract) -> str:
 
 
 def schema(contract: Contract) -> dict[str, str]:
-    """Return the columns of the raw table and their types: the contract's columns, then provenance."""
+    """Return the columns that every row brings and their types: the contract's columns, then provenance."""
     return {column.name: column.duckdb_type for column in contract.columns} | PROVENANCE
 
 
+def table_schema(contract: Contract) -> dict[str, str]:
+    """Return the columns of the raw table and their types: what rows bring, and of a history when each counted."""
+    return schema(contract) | (HISTORY if contract.write_mode == "history" else {})
+
+
 def ensure_table(connection: duckdb.DuckDBPyConnection, contract: Contract) -> None:
-    """Make the raw table, or add the columns that the contract has gained. `ContractError` if a type changed."""
-    wanted = schema(contract)
+    """Make the raw table, or add and widen the columns that have changed. `ContractError` if one cannot be widened."""
+    wanted = table_schema(contract)
     if not table_exists(connection, "raw", contract.dataset):
         columns = ", ".join(f"{quoted_name(name)} {type_}" for name, type_ in wanted.items())
         connection.execute(f"CREATE TABLE {table(contract)} ({columns})")
         return
     found = {row[0]: row[1] for row in connection.execute(f"DESCRIBE {table(contract)}").fetchall()}
+    if contract.write_mode == "history" and "_valid_from" not in found:
+        raise ContractError(
+            f"{contract.path}: its write mode is history now, and rows loaded before do not say when they counted; give"
+            " the dataset another name, or delete the company's home folder and load everything again."
+        )
     for name, type_ in wanted.items():
         if name not in found:
             connection.execute(f"ALTER TABLE {table(contract)} ADD COLUMN {quoted_name(name)} {type_}")
         elif found[name].replace(" ", "") != type_.replace(" ", ""):
-            raise ContractError(
-                f"{contract.path}, column {name!r}: its type is {type_} now, but {found[name]} in rows loaded before;"
-                " change it back, or delete the company's home folder and load everything again."
-            )
+            _widen(connection, contract, name, found[name], type_)
+
+
+def _widen(connection: duckdb.DuckDBPyConnection, contract: Contract, name: str, old: str, new: str) -> None:
+    """Give a column a type that holds every value of its old one."""
+    column, alter = quoted_name(name), f"ALTER TABLE {table(contract)}"
+    if _is_wider(old, new):
+        connection.execute(f"{alter} ALTER COLUMN {column} SET DATA TYPE {new}")
+    elif new == "VARCHAR" and contract.policy("changed_types", name) == "evolve":
+        # DuckLake has no such promotion: the column is made again.
+        connection.execute(f"{alter} ADD COLUMN _as_text VARCHAR")
+        connection.execute(f"UPDATE {table(contract)} SET _as_text = {column}")
+        connection.execute(f"{alter} DROP COLUMN {column}")
+        connection.execute(f"{alter} RENAME COLUMN _as_text TO {column}")
+    else:
+        hint = "say `schema_policy: {changed_types: evolve}`, " if new == "VARCHAR" else ""
+        raise ContractError(
+            f"{contract.path}, column {name!r}: its type is {new} now, but {old} in rows loaded before, and types only widen:"
+            f" {hint}change it back, or delete the company's home folder and load everything again."
+        )
+
+
+def _is_wider(old: str, new: str) -> bool:
+    """Whether every value of one type is one of the other."""
+    decimal = _DECIMAL.fullmatch(new)
+    if decimal is None:
+        return (old, new) == ("DATE", "TIMESTAMP")
+    digits, scale = int(decimal[1]), int(decimal[2])
+    if old == "BIGINT":
+        return digits - scale >= _INTEGER_DIGITS
+    before = _DECIMAL.fullmatch(old)
+    return (
+        before is not None and scale >= int(before[2]) and digits - scale >= int(before[1]) - int(before[2])
+    )
 
 
 def write_distinct(connection: duckdb.DuckDBPyConnection, reference: str, to: Path) -> bool:

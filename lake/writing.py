@@ -4,7 +4,7 @@ Rows come as a SQL relation with the raw table's columns, typed and checked; whi
 are news is `loading.py`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +48,7 @@ def append(
     """Add rows; with `duplicates: drop` the first of equal rows stays, be it here or in the table already."""
     repeats = _find_repeats(connection, contract, incoming) if contract.duplicates == "drop" else 0
     if adopt is not None:
-        loaded = _count(connection, f"FROM {incoming}") - repeats
+        loaded = count(connection, f"FROM {incoming}") - repeats
         _register(connection, contract, adopt())
         if repeats:
             # The delivery as a constant tells DuckLake which files to look at.
@@ -61,7 +61,7 @@ def append(
     else:
         same_row = "(new._delivery_id, new._line) = (old._delivery_id, old._line) AND new._sheet IS NOT DISTINCT FROM old._sheet"  # fmt: skip
         fresh = f"{incoming} AS new ANTI JOIN repeats AS old ON {same_row}" if repeats else incoming
-        loaded = _insert(connection, contract, fresh)
+        loaded = insert(connection, contract, fresh)
     if contract.duplicates == "drop":
         connection.execute("DROP TABLE IF EXISTS repeats")
     return Counts(loaded, repeats)
@@ -89,11 +89,8 @@ def upsert(
         f"new.{quoted_name(c.name)} IS NOT DISTINCT FROM old.{quoted_name(c.name)}" for c in contract.columns
     )
     connection.execute(f"CREATE OR REPLACE TEMP TABLE arrived AS SELECT {columns} FROM {incoming}")
-    arrived = _count(connection, "FROM arrived")
-    content = names(column.name for column in contract.columns)
-    repeats = 0
-    if contract.duplicates == "drop":
-        repeats = arrived - _count(connection, f"FROM (SELECT DISTINCT {content} FROM arrived)")
+    arrived = count(connection, "FROM arrived")
+    repeats = repeats_within(connection, contract, "arrived", arrived)
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE news AS
@@ -108,20 +105,76 @@ def upsert(
         """
     )
     connection.execute(f"DELETE FROM {table(contract)} AS old USING news AS new WHERE {same_key}")
-    loaded = _insert(connection, contract, "news")
+    loaded = insert(connection, contract, "news")
     connection.execute("DROP TABLE news")
     connection.execute("DROP TABLE arrived")
     return Counts(loaded, repeats, arrived - loaded - repeats)
 
 
-_MODES = {"append": append, "replace": replace, "upsert": upsert}
+def insert_only(
+    connection: duckdb.DuckDBPyConnection, contract: Contract, incoming: str, adopt: Adopt | None = None
+) -> Counts:
+    """Add rows whose key does not stand yet, the first of each key; what stands is never changed."""
+    arrived = count(connection, f"FROM {incoming}")
+    repeats = repeats_within(connection, contract, incoming, arrived)
+    fresh = f"""(
+        FROM {incoming} ANTI JOIN {table(contract)} USING ({names(contract.keys)})
+        QUALIFY row_number() OVER (PARTITION BY {names(contract.keys)} ORDER BY _sheet, _line) = 1
+    )"""
+    loaded = insert(connection, contract, fresh)
+    return Counts(loaded, repeats, arrived - loaded - repeats)
 
 
-def _insert(connection: duckdb.DuckDBPyConnection, contract: Contract, relation: str) -> int:
-    columns = names(schema(contract))
-    return _count(
+def replace_partition(
+    connection: duckdb.DuckDBPyConnection, contract: Contract, incoming: str, adopt: Adopt | None = None
+) -> Counts:
+    """Replace the partitions that the rows are of, whole; rows of other partitions stay."""
+    columns = names(contract.partition_by)
+    connection.execute(
+        f"DELETE FROM {table(contract)} WHERE ({columns}) IN (SELECT DISTINCT ({columns}) FROM {incoming})"
+    )
+    return append(connection, contract, incoming, adopt)
+
+
+def _history(
+    connection: duckdb.DuckDBPyConnection, contract: Contract, incoming: str, adopt: Adopt | None = None
+) -> Counts:
+    from lake.history import history  # it builds on this module
+
+    return history(connection, contract, incoming)
+
+
+_MODES = {
+    "append": append,
+    "replace": replace,
+    "replace_partition": replace_partition,
+    "upsert": upsert,
+    "insert_only": insert_only,
+    "history": _history,
+}
+
+
+def insert(
+    connection: duckdb.DuckDBPyConnection,
+    contract: Contract,
+    relation: str,
+    columns_of: Iterable[str] | None = None,
+) -> int:
+    """Copy rows into the raw table, by the names of its columns; return how many."""
+    columns = names(schema(contract) if columns_of is None else columns_of)
+    return count(
         connection, f"INSERT INTO {table(contract)} ({columns}) SELECT {columns} FROM {relation}", ""
     )
+
+
+def repeats_within(
+    connection: duckdb.DuckDBPyConnection, contract: Contract, relation: str, rows: int
+) -> int:
+    """Count the rows that repeat another of the relation whole, where the contract counts them as duplicates."""
+    if contract.duplicates != "drop":
+        return 0
+    content = names(column.name for column in contract.columns)
+    return rows - count(connection, f"FROM (SELECT DISTINCT {content} FROM {relation})")
 
 
 def _register(connection: duckdb.DuckDBPyConnection, contract: Contract, files: Sequence[Path]) -> None:
@@ -160,11 +213,11 @@ def _find_repeats(connection: duckdb.DuckDBPyConnection, contract: Contract, inc
         SELECT _delivery_id, _sheet, _line FROM candidate
         QUALIFY is_new AND row_number() OVER (PARTITION BY {content} ORDER BY is_new, _sheet, _line) > 1
         """
-        if _count(connection, "FROM suspects")
+        if count(connection, "FROM suspects")
         else "CREATE OR REPLACE TEMP TABLE repeats (_delivery_id VARCHAR, _sheet VARCHAR, _line BIGINT)"
     )
     connection.execute("DROP TABLE suspects")
-    return _count(connection, "FROM repeats")
+    return count(connection, "FROM repeats")
 
 
 def _standing(connection: duckdb.DuckDBPyConnection, contract: Contract, incoming: str) -> str:
@@ -185,7 +238,8 @@ def _standing(connection: duckdb.DuckDBPyConnection, contract: Contract, incomin
     return f"(FROM {table(contract)} WHERE {' OR '.join(at_stake)})"
 
 
-def _count(connection: duckdb.DuckDBPyConnection, query: str, select: str = "SELECT count(*) ") -> int:
+def count(connection: duckdb.DuckDBPyConnection, query: str, select: str = "SELECT count(*) ") -> int:
+    """Return the one number that a query gives."""
     row = connection.execute(select + query).fetchone()
     assert row is not None
     return int(row[0])

@@ -239,6 +239,13 @@ class ControlTotals:
     severity: Severity = "stop"
     """'stop': a file that does not tie is refused whole; 'warn': it loads, and the report says so."""
 
+    @property
+    def figures(self) -> tuple[Figure, ...]:
+        """Return what the source says of each file."""
+        if self.trailer is not None:
+            return tuple(figure for figure in self.trailer.figures if figure is not None)
+        return tuple(figure for _, figure in self.companion.figures) if self.companion else ()
+
 
 @dataclass(frozen=True)
 class History:

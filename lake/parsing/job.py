@@ -8,18 +8,22 @@ import re
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from itertools import chain
 from pathlib import Path
 
 import polars as pl
 
-from lake.contracts.model import Contract
+from lake.contracts.model import Column, Contract
 from lake.errors import FileRefused
 from lake.sources.block import Block, merged
+from lake.sources.checking import CheckedFile
 from lake.sources.conforming import conform
+from lake.sources.control import Reconciled
+from lake.sources.drift import Drift
+from lake.sources.privacy import hidden, masked
 from lake.sources.quick import Separator
-from lake.sources.readers import reader
 
 PART_ROWS = 500_000
 """Rows that are held until a Parquet file is written."""
@@ -47,6 +51,10 @@ class Job:
     """Empty; made by who asks, removed by it too."""
     references: Mapping[str, Path] = field(default_factory=dict)
     """'dataset.column' -> Parquet file whose column `value` has what it may be; what is not here is not checked."""
+    companion: Path | None = None
+    """The control file, where the contract has one."""
+    pii_key: bytes | None = field(default=None, repr=False)
+    """The key of hashes of personal data."""
 
 
 @dataclass(frozen=True)
@@ -62,23 +70,36 @@ class Parsed:
     """Names of the Parquet files of good rows in the folder, in order: the raw table's columns."""
     refused: str | None
     """Name of the Parquet file of refused rows (`ledger.QUARANTINE_COLUMNS`)."""
+    drift: list[Drift] = field(default_factory=list)
+    evolved: list[Column] = field(default_factory=list)
+    """Columns that the rows have and the contract has not."""
+    control: list[Reconciled] = field(default_factory=list)
 
 
 def parse(job: Job, on_rows: Rows) -> Parsed:
     """Read a file; raises `FileRefused` for one that cannot be read to its contract as a whole."""
     tempfile.tempdir = str(job.folder)  # what an archive unpacks to goes with the job, whatever becomes of it
-    output = _Output(job)
-    references = _reference_values(job)
-    separator = Separator(job.contract, references)
-    doubtful = _Doubtful(job.contract, references, output)
-    for block in reader(job.contract)(job.path, job.name, job.contract):
+    file, references = _file(job), _reference_values(job)
+    blocks = file.blocks()
+    first = next(blocks, None)  # only then it is known which columns the file has
+    output = _Output(job, file.contract)
+    separator = Separator(file.contract, references)
+    doubtful = _Doubtful(file.contract, references, output)
+    for block in chain([] if first is None else [first], blocks):
         certain, others = separator.separate(block)
+        if block is first and others is not None:
+            file.judge_values(block)
         output.add(certain, block.sheet)
         if others is not None:
             doubtful.add(others)
         on_rows(block.rows)
     doubtful.judge()
-    return output.close()
+    parsed = output.close()
+    return replace(parsed, drift=file.drift, evolved=list(file.evolved), control=file.reconciled)
+
+
+def _file(job: Job) -> CheckedFile:
+    return CheckedFile(job.path, job.name, job.contract, companion=job.companion)
 
 
 class _Doubtful:
@@ -109,14 +130,14 @@ class _Doubtful:
     def _judge(self, block: Block) -> None:
         conformed = conform(block, self.contract, self.references)
         self.output.add(conformed.good, block.sheet)
-        self.output.quarantine(conformed.refused, block.sheet)
+        self.output.quarantine(masked(conformed.refused, block, self.contract), block.sheet)
 
 
 class _Output:
     """Good rows to parts of `PART_ROWS`, refused rows to one file."""
 
-    def __init__(self, job: Job) -> None:
-        self.job = job
+    def __init__(self, job: Job, contract: Contract) -> None:
+        self.job, self.contract = job, contract
         self.held: list[pl.DataFrame] = []
         self.refused: list[pl.DataFrame] = []
         self.parts: list[str] = []
@@ -145,8 +166,8 @@ class _Output:
         )
 
     def _with_provenance(self, good: pl.DataFrame, sheet: str | None) -> pl.DataFrame:
-        return good.select(
-            *(column.name for column in self.job.contract.columns),
+        return hidden(good, self.contract, self.job.pii_key).select(
+            *(column.name for column in self.contract.columns),
             pl.lit(self.job.delivery_id).alias("_delivery_id"),
             pl.lit(self.job.name).alias("_file"),
             pl.lit(sheet, pl.String).alias("_sheet"),
@@ -221,7 +242,7 @@ def _reference_values(job: Job) -> Mapping[str, pl.Series]:
         return known
     others = {name: values for name, values in known.items() if name not in own}
     brought: dict[str, list[pl.Series]] = {name: [known[name]] if name in known else [] for name in own}
-    for block in reader(contract)(job.path, job.name, contract):
+    for block in _file(job).blocks():
         good = conform(block, contract, others).good
         for name, column in own.items():
             brought[name].append(good[column].unique())

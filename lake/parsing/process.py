@@ -17,10 +17,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from lake.contracts.model import Limits
+from lake.contracts.model import Column, Limits
 from lake.errors import FileRefused
 from lake.parsing.job import Job, Parsed, Rows
 from lake.parsing.worker import LENGTH
+from lake.sources.control import Reconciled
+from lake.sources.drift import Drift
 
 LOOK_S = 0.05
 """How often the memory of the process is looked at."""
@@ -63,7 +65,7 @@ def _take() -> "_Child":
 
 def _parsed(job: Job, answer: dict[str, Any]) -> Parsed:
     if "parsed" in answer:
-        return Parsed(**answer["parsed"])
+        return _as_parsed(answer["parsed"])
     if "os_error" in answer:
         raise OSError(*answer["os_error"])
     if "out_of_memory" in answer:
@@ -74,6 +76,18 @@ def _parsed(job: Job, answer: dict[str, Any]) -> Parsed:
             f" contract {job.contract.path.name} says; correct one of them and deliver it again."
         )
     raise FileRefused(str(answer["refused"]))
+
+
+def _as_parsed(told: dict[str, Any]) -> Parsed:
+    """Return what the process told, no more trusted than it is: text and numbers."""
+    return Parsed(
+        **told
+        | {
+            "drift": [Drift(**one) for one in told["drift"]],
+            "evolved": [Column(one["name"], one["source_name"], "string") for one in told["evolved"]],
+            "control": [Reconciled(**one) for one in told["control"]],
+        }
+    )
 
 
 class _Child:

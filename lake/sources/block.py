@@ -39,6 +39,8 @@ class Block:
     marks: list[tuple[int, Reason]] = field(default_factory=list)
     """(position in `text`, reason) that the source found in rows that do have their fields."""
     sheet: str | None = None
+    header: tuple[str, ...] | None = None
+    """The columns that the file has, in its order; None where records name their fields one by one."""
 
     @property
     def rows(self) -> int:

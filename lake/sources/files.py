@@ -253,6 +253,7 @@ def _text_block(
             Refused(line + first_line, _raw(coding.written(used[start:end])), tuple(reasons))
             for start, end, line, reasons in pieces.broken
         ],
+        header=tuple(columns),
     )
     if is_last and contract.location.final_newline == "required" and used and not used.endswith(b"\n"):
         _mark_cut_off(block, pieces, len(used))

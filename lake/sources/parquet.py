@@ -99,7 +99,7 @@ def _block(
         ]
 
     lines = pl.int_range(first_row, first_row + batch.num_rows, eager=True).alias("_line")
-    return Block(frame, lines, raw_text, marks=nul_marks(frame))
+    return Block(frame, lines, raw_text, marks=nul_marks(frame), header=tuple(fields))
 
 
 def _series(values: pa.Array, title: str, name: str) -> pl.Series:

@@ -119,7 +119,7 @@ def _block(rows: list[Row], position_of: dict[str, int], contract: Contract, she
         return ["\t".join(text(cell) for cell in rows[i][1]) for i in positions]
 
     lines = pl.Series("_line", [row + 1 for row, _ in rows], dtype=pl.Int64)
-    return Block(pl.DataFrame(columns), lines, raw_text, marks=marks, sheet=sheet)
+    return Block(pl.DataFrame(columns), lines, raw_text, marks=marks, sheet=sheet, header=tuple(position_of))
 
 
 def _problem(value: Value, column: Column, decimal: str | None) -> Reason | None:

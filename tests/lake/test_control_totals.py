@@ -1,0 +1,111 @@
+"""What the source says a file holds: trailer records and control files, tied or refused."""
+
+import pytest
+
+from lake.contracts.model import Companion, ControlTotals, Figure, Trailer
+from tests.lake.loading_kit import HEADER, company, contract, deliver, load, rows
+
+ROWS, SUM = Figure("rows"), Figure("sum", "price")
+TRAILED = ControlTotals(Trailer("TRL", (ROWS, SUM)))
+BODY = HEADER + "A,1,2.50,\nB,2,1.10,\n"
+CONTROL = "SELECT dataset, file_name, figure, expected, found, ties FROM lake.meta.control ORDER BY ALL"
+
+
+def trailed(**changes):
+    return contract(control_totals=TRAILED, **changes)
+
+
+def test_a_trailer_is_no_data_and_ties(tmp_path):
+    home = company(tmp_path)
+    deliver(home, "sales_1.csv", BODY + "TRL,2,3.6\n")
+    deliver(home, "sales_2.csv", BODY.replace("A", "C") + "TRL,2,3.60,\n\n")
+    report = load(home, trailed())
+    assert report.is_clean
+    assert report.totals | {"rows_read": 4, "loaded": 4} == report.totals
+    assert rows(home, CONTROL)[:2] == [
+        ("sales", "sales_1.csv", "rows", "2", "2", True),
+        ("sales", "sales_1.csv", "sum(price)", "3.6", "3.6", True),
+    ]
+
+
+def test_quarantined_rows_count_and_their_values_too(tmp_path):
+    home = company(tmp_path)
+    deliver(home, "sales_1.csv", BODY + "C,many,0.4,\nD,1,0.125,\nE,1,none,\nTRL,5,4.125\n")
+    report = load(home, trailed())
+    assert report.is_clean
+    assert report.totals | {"rows_read": 5, "loaded": 2, "quarantined": 3} == report.totals
+
+
+@pytest.mark.parametrize(
+    ("trailer", "sentence"),
+    [
+        ("TRL,3,3.60\n", "rows is 2, the source says 3"),
+        ("TRL,2,3.59\n", "sum(price) is 3.6, the source says 3.59"),
+        ("TRL,2,all\n", "its control total sum(price) is 'all', which is no number"),
+        ("TRL,2\n", "the trailer record does not have sum(price)"),
+        ("", "the trailer record ('TRL') is not there as the last one, so the file was cut off"),
+        ("TRL,2,3.60\nC,1,1,\n", "is not there as the last one"),
+    ],
+)
+def test_a_file_that_does_not_tie_is_refused_whole(tmp_path, trailer, sentence):
+    home = company(tmp_path)
+    deliver(home, "sales_1.csv", BODY + trailer)
+    deliver(home, "sales_2.csv", HEADER + "Z,1,1,\nTRL,1,1\n")
+    report = load(home, trailed())
+    assert [one.file_name for one in report.refused] == ["sales_1.csv"]
+    assert sentence in report.refused[0].reason
+    assert rows(home, "SELECT item_id FROM lake.raw.sales") == [("Z",)]
+    if "is 2" in sentence:
+        assert [row[-1] for row in rows(home, CONTROL) if row[1] == "sales_1.csv"].count(False) == 1
+    deliver(home, "sales_1.csv", BODY + "TRL,2,3.6\n")
+    assert load(home, trailed(), run_id="again").is_clean
+
+
+def test_a_warning_loads_and_tells(tmp_path):
+    home = company(tmp_path)
+    totals = ControlTotals(
+        Trailer("T.*", (None, ROWS, Figure("min", "quantity"), Figure("max", "quantity"))), severity="warn"
+    )
+    deliver(home, "sales_1.csv", BODY + "T1,x,3,1,2\n")
+    report = load(home, contract(control_totals=totals))
+    assert report.totals["loaded"] == 2
+    assert report.is_clean
+    assert [str(one) for one in report.files[0].control if not one.ties] == ["rows is 2, the source says 3"]
+    assert report.control == {"figures": 3, "figures_not_tied": 1}
+
+
+def test_a_sum_needs_every_row_taken_apart(tmp_path):
+    home = company(tmp_path)
+    deliver(home, "sales_1.csv", BODY + "C,1\nTRL,3,4.60\n")
+    assert "sum(price) is 3.6, the source says 4.6" in load(home, trailed()).problems[0]
+
+
+def companion(path="{stem}.ctl", **changes):
+    figures = (("Lines", ROWS), ("Amount", SUM))
+    return contract(control_totals=ControlTotals(companion=Companion(path, figures, **changes)))
+
+
+def test_a_control_file_lies_beside_its_file(tmp_path):
+    home = company(tmp_path)
+    deliver(home, "sales_1.csv", BODY)
+    [waits] = load(home, companion()).problems
+    assert "sales_1.csv came without its control file" in waits
+    deliver(home, "sales_1.ctl", "Lines,Amount\n2,9.99\n")
+    assert "sum(price) is 3.6, the source says 9.99" in load(home, companion()).problems[0]
+    deliver(home, "sales_1.ctl", "Lines,Amount\n2,3.60\n")
+    report = load(home, companion())
+    assert report.is_clean
+    assert report.totals["loaded"] == 2
+    assert load(home, companion()).totals["files_skipped"] == 1
+
+
+def test_one_control_file_for_all_files(tmp_path):
+    home = company(tmp_path)
+    made = companion("control.txt", delimiter=";", file_column="File")
+    deliver(home, "sales_1.csv", BODY)
+    deliver(home, "sales_2.csv", BODY.replace("A", "C"))
+    deliver(home, "control.txt", "File;Lines;Amount\nsales_1.csv;2;3.60\n")
+    [problem] = load(home, made).problems
+    assert "sales_2.csv: its control file has 0 rows about it" in problem
+    deliver(home, "control.txt", "File;Lines;Amount\nsales_1.csv;2;3.60\nsales_2.csv;2;3.6\n")
+    assert load(home, made).is_clean
