@@ -1,7 +1,9 @@
-"""Quarantined rows: what lies there and why. They are written by `loading.py`; replaying them comes with ingestion."""
+"""Quarantined rows: what lies there and why. They are written by `loading.py` and leave by `replay.py`."""
 
 from dataclasses import dataclass
 from datetime import datetime
+
+import duckdb
 
 from lake.connection import Lake, table_exists
 
@@ -15,6 +17,8 @@ class RuleCount:
     rows: int
     newest_file: str
     """The file that was refused rows last."""
+    status: str = "open"
+    """open, replayed (loaded later), or accepted (out for good)."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,10 @@ class QuarantinedRow:
     columns: tuple[str | None, ...]
     messages: tuple[str, ...]
     quarantined_at: datetime
+    status: str = "open"
+    settled_at: datetime | None = None
+    settled_by: str | None = None
+    settled_reason: str | None = None
 
     @property
     def place(self) -> str:
@@ -45,41 +53,65 @@ class QuarantinedRow:
         return "; ".join(f"{column}: {message}" if column else message for column, message in parts)
 
 
-def list_quarantine(lake: Lake) -> list[RuleCount]:
-    """Return rows per dataset and rule, most first."""
+def list_quarantine(lake: Lake, *, everything: bool = False) -> list[RuleCount]:
+    """Return open rows per dataset and rule, most first; with `everything` those that are settled too."""
     with lake.read() as connection:
         if not table_exists(connection, "meta", "quarantine"):
             return []
         rows = connection.execute(
-            """
+            f"""
             WITH reason AS (
-                SELECT dataset, quarantine_id, file_name, quarantined_at, unnest(list_distinct(rules)) AS rule
-                FROM lake.meta.quarantine
+                SELECT dataset, quarantine_id, file_name, quarantined_at, unnest(list_distinct(rules)) AS rule, status
+                FROM ({_rows(connection)}) WHERE $everything OR status = 'open'
             )
-            SELECT dataset, rule, count(*) AS row_count, arg_max(file_name, (quarantined_at, file_name))
-            FROM reason GROUP BY ALL ORDER BY row_count DESC, dataset, rule
-            """
+            SELECT dataset, rule, count(*) AS row_count, arg_max(file_name, (quarantined_at, file_name)), status
+            FROM reason GROUP BY ALL ORDER BY row_count DESC, dataset, rule, status
+            """,
+            {"everything": everything},
         ).fetchall()
     return [RuleCount(*row) for row in rows]
 
 
 def show(
-    lake: Lake, dataset: str | None = None, rule: str | None = None, limit: int = 20
+    lake: Lake,
+    dataset: str | None = None,
+    rule: str | None = None,
+    limit: int = 20,
+    *,
+    file_name: str | None = None,
+    everything: bool = False,
 ) -> list[QuarantinedRow]:
-    """Return up to `limit` quarantined rows, newest delivery first, in the order of their files."""
+    """Return up to `limit` open rows, newest delivery first, in the order of their files; with `everything` settled ones too."""
     with lake.read() as connection:
         if not table_exists(connection, "meta", "quarantine"):
             return []
         rows = connection.execute(
-            """
-            SELECT quarantine_id, dataset, file_name, sheet, line, raw_text, rules, columns, messages, quarantined_at
-            FROM lake.meta.quarantine
+            f"""
+            SELECT quarantine_id, dataset, file_name, sheet, line, raw_text, rules, columns, messages, quarantined_at,
+                status, settled_at, settled_by, settled_reason
+            FROM ({_rows(connection)})
             WHERE ($dataset IS NULL OR dataset = $dataset) AND ($rule IS NULL OR list_contains(rules, $rule))
+                AND ($file_name IS NULL OR file_name = $file_name) AND ($everything OR status = 'open')
             ORDER BY quarantined_at DESC, dataset, file_name, line LIMIT $limit
             """,
-            {"dataset": dataset, "rule": rule, "limit": limit},
+            {
+                "dataset": dataset,
+                "rule": rule,
+                "limit": limit,
+                "file_name": file_name,
+                "everything": everything,
+            },
         ).fetchall()
     return [
-        QuarantinedRow(*place, tuple(rules), tuple(columns), tuple(messages), at)  # type: ignore[call-arg]
-        for *place, rules, columns, messages, at in rows
+        QuarantinedRow(*place, tuple(rules), tuple(columns), tuple(messages), *settled)  # type: ignore[call-arg]
+        for *place, rules, columns, messages, at, status, settled_at, by, reason in rows
+        if (settled := (at, status, settled_at, by, reason))
     ]
+
+
+def _rows(connection: duckdb.DuckDBPyConnection) -> str:
+    """Return the query of all rows with their state; a lake from before states has only open ones."""
+    if table_exists(connection, "meta", "control"):
+        return "SELECT * REPLACE (coalesce(status, 'open') AS status) FROM lake.meta.quarantine"
+    nothing = "NULL::TIMESTAMP AS settled_at, NULL::VARCHAR AS settled_by, NULL::VARCHAR AS settled_reason"
+    return f"SELECT *, 'open' AS status, {nothing} FROM lake.meta.quarantine"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestration.commands import contracts, listen, orders, quarantine, receive, releases
+from orchestration.commands import contracts, landing, listen, orders, quarantine, receive, releases
 from orchestration.commands.options import (
     CompanyOption,
     HomeOption,
@@ -29,6 +29,7 @@ app = typer.Typer(
 )
 app.add_typer(contracts.app, name="contract")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(landing.app, name="landing")
 app.add_typer(releases.app, name="releases")
 app.add_typer(orders.app, name="orders")
 app.command()(listen.listen)
@@ -95,7 +96,8 @@ def ingest(
 
     opened = open_company(company, home)
     report = ingest_company(opened, dataset)
-    told = {"problems": report.problems, "unmatched": report.unmatched, "left": report.left}
+    told = {"drift": report.drift, **report.control, "problems": report.problems}
+    told |= {"unmatched": report.unmatched, "left": report.left}
     output(report.totals | told, as_json, lambda: ingest_lines(report))
     for problem in report.problems:
         typer.echo(f"stocklake: {problem}", err=True)

@@ -10,7 +10,7 @@ from rich.table import Table
 from lake.company import Company
 from lake.connection import Lake, table_exists
 from lake.ingest import IngestReport
-from lake.quarantine import QuarantinedRow
+from lake.quarantine import QuarantinedRow, list_quarantine
 from orchestration import journal
 
 _WIDTH = 160
@@ -48,7 +48,7 @@ def status_lines(company: Company, lake: Lake, state: dict[str, Any]) -> list[st
         f"Orders     {state['orders_proposed']} open, {_money(state['order_value'])} {company.settings.currency} "
         f"with freight; {last['orders_proposed']} new in this run",
     ]
-    lines += table(_query(lake, "meta", "quarantine", _QUARANTINE), title="In quarantine, by rule")
+    lines += table(_quarantine(lake), title="In quarantine, by rule")
     lines += table(
         _query(lake, "core", "business_rule_count", _BUSINESS_RULES), title="Sales lines, by business rule"
     )
@@ -69,10 +69,19 @@ def _NEXT(company: Company) -> list[str]:  # noqa: N802
     ]
 
 
+def _quarantine(lake: Lake) -> list[dict[str, Any]]:
+    """Return the rules with most open rows."""
+    return [
+        {"dataset": one.dataset, "rule": one.rule, "rows": one.rows} for one in list_quarantine(lake)[:12]
+    ]
+
+
 def ingest_lines(report: IngestReport) -> list[str]:
     """Return what an ingest did, in figures; what a person has to act on goes to standard error."""
-    lines = [f"{name.replace('_', ' '):<16}{value:>12,}" for name, value in report.totals.items()]
+    counts = report.totals | (report.control if report.control["figures"] else {})
+    lines = [f"{name.replace('_', ' '):<16}{value:>12,}" for name, value in counts.items()]
     for title, names in (
+        ("Not as the contract says", report.drift),
         ("Read by no contract", report.unmatched),
         ("Still being written, left for the next time", report.left),
     ):
@@ -108,6 +117,9 @@ def quarantine_lines(rows: Iterable[QuarantinedRow]) -> list[str]:
         lines.append(f"{row.dataset}: {row.place}")
         for rule, column, message in zip(row.rules, row.columns, row.messages, strict=True):
             lines.append(f"    {rule}: {f'{column}: ' if column else ''}{message}")
+        if row.status != "open":
+            who = f" by {row.settled_by}: {row.settled_reason}" if row.settled_by else ""
+            lines.append(f"    {row.status}{who}")
         lines += [f"    | {row.raw_text}", ""]
     return lines or ["Nothing in quarantine answers to that."]
 
@@ -127,10 +139,6 @@ def profile_lines(lake: Lake) -> list[str]:
     return ["", *table(rows, title="Cost by stage")]
 
 
-_QUARANTINE = """
-SELECT dataset, rule, count(*) AS rows
-FROM (SELECT dataset, unnest(list_distinct(rules)) AS rule FROM lake.meta.quarantine)
-GROUP BY ALL ORDER BY rows DESC, dataset, rule LIMIT 12"""
 _BUSINESS_RULES = """
 SELECT business_rule, line_count AS lines, units, revenue FROM lake.core.business_rule_count
 ORDER BY line_count DESC, business_rule"""
