@@ -206,13 +206,14 @@ def sql_name(node: Node) -> str:
         node.reject(
             f"{name!r} is no name for a table or column: use snake_case, a letter first, at most 63 characters"
         )
-    elif name in _reserved_words():
+    elif name in reserved_words():
         node.reject(f"{name!r} is a word of SQL: choose another, e.g. {name}_name")
     return name
 
 
 @cache
-def _reserved_words() -> frozenset[str]:
+def reserved_words() -> frozenset[str]:
+    """Return the words that SQL keeps for itself, in lower case."""
     with memory_connection() as connection:
         rows = connection.execute(
             "select keyword_name from duckdb_keywords() where keyword_category = 'reserved'"

@@ -31,6 +31,8 @@ class Sniffed:
     dialect: FileDialect
     header: tuple[str, ...]
     """One name per column; several header rows are joined by a space. Empty: there is no header."""
+    header_parts: list[tuple[str, ...]]
+    """The header's rows one by one."""
     rows: list[tuple[str, ...]]
     """The body of the first table, as text, every row as wide as the table."""
     width: int
@@ -58,12 +60,13 @@ def read_text(text: str) -> Sniffed:
     dialect = detect_dialect(text)
     lines = lines_of(text, dialect.newline)
     if not lines:
-        return Sniffed("utf-8", False, dialect, (), [], 0)
+        return Sniffed("utf-8", False, dialect, (), [], [], 0)
     found = list(records(lines, dialect))
     width = width_of(found)
     found = list(records(lines, dialect, width))
     layout = find_layout(found, width, dialect.delimiter)
-    header, rows, mended = _body(found, layout, dialect)
+    parts, rows, mended = _body(found, layout, dialect)
+    header = tuple(" ".join(part for part in texts if part) for texts in zip(*parts, strict=True))
     first = found[layout.header].line if layout.header < len(found) else 0
     after = found[layout.end].line if layout.end < len(found) else len(lines)
     return Sniffed(
@@ -71,6 +74,7 @@ def read_text(text: str) -> Sniffed:
         False,
         dialect,
         header,
+        parts,
         rows,
         width,
         titles=[line for line in lines[:first] if line.strip()],
@@ -83,8 +87,8 @@ def read_text(text: str) -> Sniffed:
 
 def _body(
     found: Sequence[Record], layout: Layout, dialect: FileDialect
-) -> tuple[tuple[str, ...], list[tuple[str, ...]], list[tuple[int, str]]]:
-    """Return header, rows and what was mended of the records of a table."""
+) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]], list[tuple[int, str]]]:
+    """Return header rows, rows and what was mended of the records of a table."""
     body = found[layout.body : layout.end]
     as_wide = [record for record in body if record.width == layout.width and record.is_whole]
     # A quote within an unquoted field is odd where it is rare, and an inch where it is not.
@@ -110,8 +114,7 @@ def _body(
         record.fields if record.width == layout.width and record.is_whole else _mended(record, dialect, named)
         for record in titles
     ]
-    joined = tuple(" ".join(part for part in parts if part) for parts in zip(*header, strict=True))
-    return joined, rows, mended
+    return header, rows, mended
 
 
 def _mended(record: Record, dialect: FileDialect, columns: Sequence[mending.Profile]) -> tuple[str, ...]:
