@@ -11,8 +11,11 @@ from lake.company import Company
 from lake.contracts.model import Contract
 from lake.errors import FileRefused, StillArriving
 from lake.sources.files import find_files
+from lake.sources.text import clean
 
 _CHUNK_BYTES = 1 << 20
+MAXIMUM_NAME_CHARACTERS = 1000
+"""With the folders below the contract's fixed part."""
 
 
 @dataclass(frozen=True)
@@ -81,13 +84,23 @@ def land_each(
     """
     for name, path in find_files(company, contract):
         try:
+            _check_name(name)
             before = _state(path)
             landed = land_file(company.landing, contract.dataset, name, path, skip_purged=True)
             if _state(path) != before:
                 raise StillArriving(f"{name} changes while it is read: it is left for the next time.")
             yield name, replace(landed, companion=_land_companion(company.landing, contract, path))
         except (FileRefused, StillArriving) as reason:
-            yield name, reason
+            yield clean(name), reason
+
+
+def _check_name(name: str) -> None:
+    """Refuse a file whose name no ledger, message or terminal can show as it is."""
+    if not name.isprintable() or len(name) > MAXIMUM_NAME_CHARACTERS:
+        raise FileRefused(
+            f"A file has no usable name ({clean(name)[:200]!r}): rename it with up to {MAXIMUM_NAME_CHARACTERS:,}"
+            " printable characters, and run again."
+        )
 
 
 def _state(path: Path) -> tuple[int, int] | None:

@@ -17,6 +17,7 @@ from orchestration.commands.options import (
     lake_of,
     open_company,
     output,
+    say,
 )
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def ingest(
     told |= {"unmatched": report.unmatched, "left": report.left}
     output(report.totals | told, as_json, lambda: ingest_lines(report))
     for problem in report.problems:
-        typer.echo(f"stocklake: {problem}", err=True)
+        say(f"stocklake: {problem}", as_problem=True)
     raise typer.Exit(0 if report.is_clean else 2)
 
 
@@ -159,7 +160,7 @@ def main() -> None:
     try:
         app()
     except StocklakeError as error:
-        typer.echo(f"stocklake: {error}", err=True)
+        say(f"stocklake: {error}", as_problem=True)
         sys.exit(error.exit_code)
     except Exception as error:
         if os.environ.get(DEBUG):

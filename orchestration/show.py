@@ -87,13 +87,8 @@ def ingest_lines(report: IngestReport) -> list[str]:
     ):
         if names:
             more = [f"  and {len(names) - 20:,} more"] if len(names) > 20 else []
-            lines += ["", title, *(f"  {printable(name)}" for name in names[:20]), *more]
+            lines += ["", title, *(f"  {name}" for name in names[:20]), *more]
     return lines
-
-
-def printable(name: str) -> str:
-    """Return a name that others chose so that it can do nothing to a terminal."""
-    return name if name.isprintable() else repr(name)
 
 
 def order_table(rows: Sequence[dict[str, Any]]) -> list[str]:

@@ -57,6 +57,8 @@ _WIDTH = {
     "superseded_by": 24,
 }
 _LONGEST_CELL = 32_767
+_FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")
+"""The wide ones are formulas to programs set to an East Asian language; blanks and marks nobody sees may stand before."""
 
 
 def order_rows(lake: Lake, status: str | None = "open") -> pl.DataFrame:
@@ -101,7 +103,8 @@ def neutral_text(text: str) -> str:
     >>> neutral_text("=1+1"), neutral_text(" @SUM(A1)"), neutral_text("bolt M8 - zinc")
     ("'=1+1", "' @SUM(A1)", 'bolt M8 - zinc')
     """
-    is_formula_like = text.lstrip(" \u00a0")[:1] in tuple("=+-@\t\r\n")
+    visible = next((one for one in text if one.isprintable() and not one.isspace()), "")
+    is_formula_like = visible in _FORMULA_STARTS or text[:1] in _FORMULA_STARTS
     return ("'" + text if is_formula_like else text)[:_LONGEST_CELL]
 
 

@@ -44,7 +44,10 @@ def parse(job: Job, on_rows: Rows) -> Parsed:
         except BaseException:
             child.kill()
             raise
-        _idle.append(child)
+        if answer.get("is_spent"):
+            child.kill()
+        else:
+            _idle.append(child)
     return _parsed(job, answer)
 
 

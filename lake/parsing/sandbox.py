@@ -9,11 +9,16 @@ import platform
 import resource
 import struct
 import sys
+from pathlib import Path
 
 from lake.contracts.model import Limits
 
 BASE_MEMORY_MB = 256
 """What the process maps before it reads anything: Python, polars, their threads."""
+
+SPENT_SHARE = 0.5
+"""A process that still maps so much of its limit after a job is replaced: a start costs a second, a file refused for
+what its predecessor needed costs a person an hour."""
 
 _DENIED = {
     # socket, io_uring_setup (makes sockets too), execve, execveat, kill, ptrace, process_vm_readv and _writev, pidfd_getfd
@@ -55,6 +60,15 @@ def limit(limits: Limits) -> None:
     ):
         _, hard = resource.getrlimit(kind)
         resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+
+
+def is_spent(limits: Limits) -> bool:
+    """Whether what earlier jobs left behind (memory that allocators keep) would take from the next one what is its own."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5])
+    except (OSError, IndexError, ValueError):
+        return False
+    return pages * resource.getpagesize() > SPENT_SHARE * ((limits.memory_mb + BASE_MEMORY_MB) << 20)
 
 
 def is_output_limit(limits: Limits) -> bool:

@@ -39,7 +39,7 @@ def main() -> None:
         current[:] = [job]
         answer = _answer(job, lambda rows: _say(answers, {"rows": rows}))
         current.clear()
-        _say(answers, answer)
+        _say(answers, answer | {"is_spent": sandbox.is_spent(job.contract.limits)})
 
 
 def _say(answers: Any, answer: dict[str, Any]) -> None:
@@ -58,7 +58,7 @@ def _receive(requests: BinaryIO, jobs: "queue.SimpleQueue[Any]", current: list[A
 
 def _answer(job: Any, on_rows: Any) -> dict[str, Any]:
     from lake.errors import FileRefused
-    from lake.parsing.job import parse, too_large
+    from lake.parsing.job import parse
 
     try:
         sandbox.limit(job.contract.limits)
@@ -68,15 +68,24 @@ def _answer(job: Any, on_rows: Any) -> dict[str, Any]:
     except MemoryError:
         return {"out_of_memory": True}
     except Exception as error:
-        number = error.errno if isinstance(error, OSError) else None
-        if number is None and "File too large" in str(error):
-            number = errno.EFBIG  # as libraries tell it
-        if number == errno.EFBIG and sandbox.is_output_limit(job.contract.limits):
-            return {"refused": too_large(job.name, job.contract.limits.output_mb)}
-        if number in _NO_ROOM:
-            return {"os_error": [number, os.strerror(number), str(job.folder)]}
-        traceback.print_exc()
-        return {"failed": f"{type(error).__name__}: {error}"}
+        return _failure(job, error)
+
+
+def _failure(job: Any, error: Exception) -> dict[str, Any]:
+    """Tell what no reader foresaw: a limit, the disk, or a file of a kind that nobody has seen."""
+    from lake.parsing.job import too_large
+
+    number = error.errno if isinstance(error, OSError) else None
+    if number is None and "File too large" in str(error):
+        number = errno.EFBIG  # as libraries tell it
+    if number == errno.EFBIG and sandbox.is_output_limit(job.contract.limits):
+        return {"refused": too_large(job.name, job.contract.limits.output_mb)}
+    if isinstance(error, ImportError) and "map segment" in str(error):
+        return {"out_of_memory": True}  # as the linker tells it
+    if number in _NO_ROOM:
+        return {"os_error": [number, os.strerror(number), str(job.folder)]}
+    traceback.print_exception(error)
+    return {"failed": f"{type(error).__name__}: {error}"}
 
 
 if __name__ == "__main__":

@@ -1,11 +1,14 @@
 """Compares the header of a file with its contract, by name. The same for CSV and spreadsheets."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 from lake.contracts.model import Contract
 from lake.errors import FileRefused
 
+MAXIMUM_COLUMNS = 10_000
+MAXIMUM_TITLE_CHARACTERS = 1_000
 _OTHER_DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a pipe"}
 _ALIKE = 0.65
 """Item and Item ID are at .8, Order No and order_number at .67; Day and Date at .57, price and units at .2."""
@@ -26,6 +29,7 @@ def match_header(header: list[str], name: str, where: str, contract: Contract) -
     Names are compared exactly after trimming; order is free. Raises `FileRefused` naming everything that is wrong, and
     `NewColumns` if there is nothing but columns that the contract's `schema_policy` does not reject.
     """
+    _check_dimensions(header, name, where)
     found = [title.strip() for title in header]
     by_source = {column.source_name.strip(): column.name for column in contract.columns}
     _check_delimiter(header, by_source, name, where, contract)
@@ -33,7 +37,7 @@ def match_header(header: list[str], name: str, where: str, contract: Contract) -
     required = [column.source_name.strip() for column in absent if column.required or column.key]
     optional = [column for column in absent if not column.required and not column.key]
     unknown = [title for title in found if title not in by_source]
-    twice = sorted({title for title in found if found.count(title) > 1})
+    twice = sorted(title for title, count in Counter(found).items() if count > 1)
     renamed = similar(unknown, [column.source_name.strip() for column in absent])
     rejected = [title for title in unknown if _rejects_new(title, renamed, contract)]
     gone = [c.source_name.strip() for c in optional if contract.policy("missing_columns", c.name) == "reject"]
@@ -93,6 +97,20 @@ def _joined(problems: list[str]) -> str:
     return ", ".join(problems[:-1]) + (" and " if problems[1:] else "") + problems[-1] if problems else ""
 
 
+def _check_dimensions(header: list[str], name: str, where: str) -> None:
+    """Refuse a header that no table has, before it is looked at closely."""
+    longest = max((len(title) for title in header), default=0)
+    if len(header) > MAXIMUM_COLUMNS or longest > MAXIMUM_TITLE_CHARACTERS:
+        what = (
+            f"{len(header):,} columns"
+            if len(header) > MAXIMUM_COLUMNS
+            else f"a name of {longest:,} characters"
+        )
+        raise FileRefused(
+            f"{name}, {where} (header) has {what}, which is no header of a table: deliver it as the contract says."
+        )
+
+
 def _check_delimiter(
     header: list[str], by_source: dict[str, str], name: str, where: str, contract: Contract
 ) -> None:
@@ -115,7 +133,7 @@ def _check_delimiter(
 
 
 def _list(titles: list[str]) -> str:
-    shown = ", ".join(repr(title) for title in titles[:5])
+    shown = ", ".join(repr(title[:80]) for title in titles[:5])
     return shown + (f" and {len(titles) - 5} more" if len(titles) > 5 else "")
 
 

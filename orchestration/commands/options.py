@@ -40,4 +40,10 @@ def output(value: Any, as_json: bool, lines: Any) -> None:
         typer.echo(json.dumps(value, default=str, indent=2))
     else:
         for line in lines():
-            typer.echo(line)
+            say(line)
+
+
+def say(line: object, *, as_problem: bool = False) -> None:
+    """Print a line, to standard error if it is a problem; what files brought in can do nothing to the terminal."""
+    shown = "".join(one if one.isprintable() or one in "\t\n" else repr(one)[1:-1] for one in str(line))
+    typer.echo(shown, err=as_problem)

@@ -3,13 +3,14 @@
 from lake import landing
 from lake.contracts.model import Companion, ControlTotals
 from lake.inbox import unmatched
+from orchestration.commands.options import output
 from orchestration.show import ingest_lines
 from tests.lake.loading_kit import HEADER, company, contract, deliver, load, rows
 
 GOOD = HEADER + "A,1,,\n"
 
 
-def test_files_that_no_contract_reads_are_named_and_no_error(tmp_path):
+def test_files_that_no_contract_reads_are_named_and_no_error(tmp_path, capsys):
     home = company(tmp_path)
     (home.inbox / "deep").mkdir()
     for name in (
@@ -25,8 +26,10 @@ def test_files_that_no_contract_reads_are_named_and_no_error(tmp_path):
     assert report.is_clean
     assert report.unmatched == ["\x1b[31mred.csv", "deep/Sale s.csv", "sales_1.xlsx.old"]
     assert report.left == ["sales_2.csv.part"]
-    shown = "\n".join(ingest_lines(report))
+    output(None, False, lambda: ingest_lines(report))
+    shown = capsys.readouterr().out
     assert "deep/Sale s.csv" in shown
+    assert "\\x1b[31mred.csv" in shown
     assert "\x1b" not in shown
 
 
