@@ -28,7 +28,11 @@ LOOK_S = 0.05
 """How often the memory of the process is looked at."""
 MAX_ANSWER_BYTES = 8 << 20
 _KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "HOME", "PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED")
-_SETTINGS = {"POLARS_MAX_THREADS": "2", "OPENBLAS_NUM_THREADS": "1"}
+_SETTINGS = {
+    "POLARS_MAX_THREADS": "2",
+    "OPENBLAS_NUM_THREADS": "1",
+    "ARROW_DEFAULT_MEMORY_POOL": "system",  # its own would set aside 1 GB of the limit, used or not
+}
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 

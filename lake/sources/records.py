@@ -51,7 +51,7 @@ def scan_record(data: bytes, start: int, limit: int, dialect: Dialect) -> tuple[
     A field that opens with a quote closes with one, followed by a delimiter or the line end; a quote anywhere
     else is malformed. `limit` bounds the search.
     """
-    position, fields = start, 1
+    position, fields, line_end = start, 1, -1
     while True:
         if dialect.quote and data[position : position + 1] == dialect.quote:
             close = data.find(dialect.quote, position + 1, limit)
@@ -61,8 +61,9 @@ def scan_record(data: bytes, start: int, limit: int, dialect: Dialect) -> tuple[
                 return None
             end = close + 1
         else:
-            line_end = data.find(b"\n", position, limit)
-            line_end = limit if line_end < 0 else line_end
+            if line_end < position:  # looked for once a line: a hostile one has millions of fields
+                line_end = data.find(b"\n", position, limit)
+                line_end = limit if line_end < 0 else line_end
             end = data.find(dialect.delimiter, position, line_end)
             if end < 0:
                 end = (

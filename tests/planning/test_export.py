@@ -101,6 +101,13 @@ def test_a_sheet_can_be_read(lake: Lake, release_of: Callable[..., Release], tmp
     assert sheet.column_dimensions["A"].width > 15
 
 
+@pytest.mark.parametrize(
+    "text", ["\u200b=1+1", "\ufeff@SUM(A1)", "\x0b=1+1", "＝1+1", "＠SUM(A1)", "\t=1+1", " \u00a0-1"]
+)
+def test_a_formula_behind_marks_that_nobody_sees_is_text(text: str) -> None:
+    assert neutral_text(text) == "'" + text
+
+
 @pytest.mark.parametrize("text", ["bolt - zinc", "", "100 % cotton", "a=b"])
 def test_ordinary_text_stays(text: str) -> None:
     assert neutral_text(text) == text
