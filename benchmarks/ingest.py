@@ -100,8 +100,10 @@ def ours(csv: str) -> dict[str, Any]:
         process.close()  # the CPU of a child counts when it has ended
         with Lake.of(company).read() as connection:
             found = connection.execute(
-                "SELECT unnest(list_transform(list_zip(columns, rules), x -> coalesce(x[1], 'row') || ' ' || x[2])) AS reason,"
-                " count(*) FROM lake.meta.quarantine GROUP BY ALL ORDER BY 1"
+                """
+                WITH reason AS (SELECT unnest(columns) AS column_name, unnest(rules) AS rule FROM lake.meta.quarantine)
+                SELECT coalesce(column_name, 'row') || ' ' || rule AS reason, count(*) FROM reason GROUP BY ALL ORDER BY 1
+                """
             ).fetchall()
         return {"totals": totals, "bad_found": dict(found)}
 

@@ -1,7 +1,7 @@
 """The peer dlt: loads a CSV into DuckDB the fastest way that it documents. Runs in the peers' venv (`peers.py`).
 
 Its DuckDB reader infers the types and hands on Arrow tables, which pass as Parquet: no row is touched in Python, and no
-row is checked either: what does not fit makes its whole column wider.
+row is checked either: what does not fit makes its whole column wider, and a row with too many fields is left out.
 """
 
 import os
@@ -28,7 +28,7 @@ def load(csv: str) -> dict[str, int]:
             dataset_name="raw",
         )
         rows = filesystem(bucket_url=path.parent.as_uri(), file_glob=path.name) | read_csv_duckdb(
-            chunk_size=CHUNK_ROWS, use_pyarrow=True, header=True
+            chunk_size=CHUNK_ROWS, use_pyarrow=True, header=True, delimiter=",", ignore_errors=True
         )
         pipeline.run(rows.with_name("sales"), loader_file_format="parquet")
         with pipeline.sql_client() as client:

@@ -33,7 +33,7 @@ def fetch(company: Company, contract: Contract, loader: Loader) -> Generator[Del
 
 def _load(company: Company, contract: Contract, loader: Loader, arrival: Arrival) -> Delivery:
     try:
-        landed = land_file(company.landing, contract.dataset, arrival.name, arrival.path)
+        landed = land_file(company.landing, contract.dataset, arrival.name, arrival.path, is_new=True)
     except FileRefused as refusal:
         return loader.refuse(contract, Delivery(contract.dataset, arrival.name, None, None), str(refusal))
     arrival.path.unlink()

@@ -184,7 +184,7 @@ class _Ingest:
         if contract.source is not None:
             yield from self._fetch(contract, loader)
             return
-        arrived = list(land_each(self.company, contract))
+        arrived = list(land_each(self.company, contract, self.held[contract.dataset].by_name))
         if not arrived and not self._holds_rows(contract.dataset):
             self._tell_absence(contract)
         missing = sorted(name for name in referred(contract) - self.absent if not self._holds_rows(name))

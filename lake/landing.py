@@ -3,7 +3,7 @@
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -75,18 +75,22 @@ def land(company: Company, contract: Contract) -> list[LandedFile]:
 
 
 def land_each(
-    company: Company, contract: Contract
+    company: Company, contract: Contract, known: Collection[str] = ()
 ) -> Iterator[tuple[str, LandedFile | FileRefused | StillArriving]]:
     """Yield (name, landed file, or why it was refused or left) for every file of a dataset, sorted by name.
 
     Every file is hashed on every call: a size and a time of change that stayed the same do not prove the same
-    content (copies keep times, and a file system's clock is coarse), and hashing costs about 1 s per GB.
+    content (copies keep times, and a file system's clock is coarse), and hashing costs about 1 s per GB. `known` are names
+    that came before: what comes under another is hashed while it is copied.
     """
     for name, path in find_files(company, contract):
         try:
             _check_name(name)
             before = _state(path)
-            landed = land_file(company.landing, contract.dataset, name, path, skip_purged=True)
+            is_new = name not in known
+            landed = land_file(
+                company.landing, contract.dataset, name, path, skip_purged=True, is_new=is_new
+            )
             if _state(path) != before:
                 raise StillArriving(f"{name} changes while it is read: it is left for the next time.")
             yield name, replace(landed, companion=_land_companion(company.landing, contract, path))
@@ -128,15 +132,24 @@ def companion_of(contract: Contract, path: Path) -> Path | None:
     return path.with_name(totals.companion.path.replace("{stem}", path.stem).replace("{name}", path.name))
 
 
-def land_file(landing: Path, dataset: str, name: str, path: Path, *, skip_purged: bool = False) -> LandedFile:
+def land_file(
+    landing: Path, dataset: str, name: str, path: Path, *, skip_purged: bool = False, is_new: bool = False
+) -> LandedFile:
     """Keep one file under its hash; `FileRefused` when it cannot be read or kept.
 
-    With `skip_purged` a content whose retention has ended is only recognised, not kept again.
+    With `skip_purged` a content whose retention has ended is only recognised, not kept again. One that `is_new` is read
+    once: hashed while it is copied, even if it turns out to be there already.
     """
     try:
-        sha256, size = _copy(path, None)
+        sha256, size = ("", 0) if is_new else _copy(path, None)
         target = original(landing, sha256)
-        if not target.exists() and not (skip_purged and _marker(target).exists()):
+        if is_new:
+            sha256, size, target = _store(path, landing)
+            if skip_purged and _marker(target).exists():
+                target.unlink()
+            else:
+                _marker(target).unlink(missing_ok=True)
+        elif not target.exists() and not (skip_purged and _marker(target).exists()):
             sha256, size, target = _store(path, landing)
             _marker(target).unlink(missing_ok=True)
     except OSError as error:
@@ -161,7 +174,8 @@ def _store(path: Path, landing: Path) -> tuple[str, int, Path]:
             os.fsync(descriptor)
         target = original(landing, sha256)
         target.parent.mkdir(exist_ok=True, mode=0o700)
-        Path(temporary).replace(target)
+        if not target.exists():
+            Path(temporary).replace(target)
         _sync_folder(target.parent)
     finally:
         Path(temporary).unlink(missing_ok=True)
