@@ -8,6 +8,7 @@ import importlib.resources
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
@@ -190,8 +191,8 @@ def metadata(connection: duckdb.DuckDBPyConnection) -> str:
 def table_exists(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> bool:
     """Say whether `lake.<schema>.<table>` exists at the snapshot the connection reads."""
     row = connection.execute(
-        "SELECT count(*) FROM information_schema.tables WHERE table_catalog = ? AND table_schema = ? AND table_name = ?",
-        [ALIAS, schema, table],
+        f"SELECT count(*) FROM information_schema.tables WHERE table_catalog = '{ALIAS}'"
+        f" AND table_schema = {quoted_text(schema)} AND table_name = {quoted_text(table)}"
     ).fetchone()
     return row is not None and row[0] > 0
 
@@ -199,6 +200,18 @@ def table_exists(connection: duckdb.DuckDBPyConnection, schema: str, table: str)
 def quoted_name(name: str) -> str:
     """Return a name as it stands in SQL, whatever is in it."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def literal(value: str | int | datetime | None) -> str:
+    """Return a value as it stands in SQL.
+
+    What loads writes values so: a parameter of a query makes DuckDB import pandas, .5 CPU s and 60 MB.
+    """
+    if value is None:
+        return "NULL"
+    if isinstance(value, datetime):
+        return f"TIMESTAMP {quoted_text(value)}"
+    return quoted_text(value) if isinstance(value, str) else str(int(value))
 
 
 def quoted_text(value: object) -> str:

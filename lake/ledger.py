@@ -7,12 +7,12 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import duckdb
 
-from lake.connection import Lake, quoted_text, table_exists
+from lake.connection import Lake, literal, quoted_text, table_exists
 from lake.sources.control import Reconciled
 from lake.sources.drift import Drift
 
@@ -118,11 +118,9 @@ def write_positions(
 ) -> None:
     """Set where each dataset's source goes on: dataset -> (position, the delivery that reached it)."""
     for dataset, (position, delivery_id) in positions.items():
-        connection.execute("DELETE FROM lake.meta.position WHERE dataset = ?", [dataset])
-        connection.execute(
-            "INSERT INTO lake.meta.position VALUES (?, ?, ?, now()::TIMESTAMP)",
-            [dataset, json.dumps(position), delivery_id],
-        )
+        connection.execute(f"DELETE FROM lake.meta.position WHERE dataset = {literal(dataset)}")
+        values = ", ".join(map(literal, (dataset, json.dumps(position), delivery_id)))
+        connection.execute(f"INSERT INTO lake.meta.position VALUES ({values}, now()::TIMESTAMP)")
 
 
 def position(lake: Lake, dataset: str) -> Mapping[str, Any] | None:
@@ -133,7 +131,7 @@ def position(lake: Lake, dataset: str) -> Mapping[str, Any] | None:
         if not table_exists(connection, "meta", "position"):
             return None
         row = connection.execute(
-            "SELECT position FROM lake.meta.position WHERE dataset = ?", [dataset]
+            f"SELECT position FROM lake.meta.position WHERE dataset = {literal(dataset)}"
         ).fetchone()
     return None if row is None else json.loads(row[0])
 
@@ -192,16 +190,13 @@ def write_deliveries(
             one.status,
             *(getattr(one, name) for name in COUNTS),
             one.reason,
-            number,
+            start + timedelta(microseconds=number),
         )
         for number, one in enumerate(deliveries, start=1)
     ]
     if rows:
-        places = ", ".join(["?"] * 13)
-        connection.executemany(
-            f"INSERT INTO lake.meta.delivery VALUES ({places}, ?::TIMESTAMP + to_microseconds(?))",
-            [(*row[:-1], start, row[-1]) for row in rows],
-        )
+        values = ", ".join(f"({', '.join(map(literal, row))})" for row in rows)
+        connection.execute(f"INSERT INTO lake.meta.delivery VALUES {values}")
 
 
 def write_findings(

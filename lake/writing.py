@@ -53,10 +53,10 @@ def append(
         if repeats:
             # The delivery as a constant tells DuckLake which files to look at.
             for (delivery_id,) in connection.execute("SELECT DISTINCT _delivery_id FROM repeats").fetchall():
+                of_delivery = f"_delivery_id = {quoted_text(delivery_id)}"
                 connection.execute(
-                    f"DELETE FROM {table(contract)} WHERE _delivery_id = ? AND (coalesce(_sheet, ''), _line) IN"
-                    " (SELECT (coalesce(_sheet, ''), _line) FROM repeats WHERE _delivery_id = ?)",
-                    [delivery_id, delivery_id],
+                    f"DELETE FROM {table(contract)} WHERE {of_delivery} AND (coalesce(_sheet, ''), _line) IN"
+                    f" (SELECT (coalesce(_sheet, ''), _line) FROM repeats WHERE {of_delivery})"
                 )
     else:
         same_row = "(new._delivery_id, new._line) = (old._delivery_id, old._line) AND new._sheet IS NOT DISTINCT FROM old._sheet"  # fmt: skip
@@ -181,8 +181,8 @@ def _register(connection: duckdb.DuckDBPyConnection, contract: Contract, files: 
     """Make Parquet files part of the table as they are."""
     for path in files:
         connection.execute(
-            "CALL ducklake_add_data_files('lake', ?, ?, schema => 'raw', allow_missing => true)",
-            [contract.dataset, str(path)],
+            f"CALL ducklake_add_data_files('lake', {quoted_text(contract.dataset)}, {quoted_text(path)},"
+            " schema => 'raw', allow_missing => true)"
         )
 
 
