@@ -88,9 +88,7 @@ def land_each(
             _check_name(name)
             before = _state(path)
             is_new = name not in known
-            landed = land_file(
-                company.landing, contract.dataset, name, path, skip_purged=True, is_new=is_new
-            )
+            landed = land_file(company.landing, contract.dataset, name, path, skip_purged=True, is_new=is_new)
             if _state(path) != before:
                 raise StillArriving(f"{name} changes while it is read: it is left for the next time.")
             yield name, replace(landed, companion=_land_companion(company.landing, contract, path))
