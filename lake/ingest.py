@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 
 from lake import inbox, ledger, progress
+from lake.answering import answer_interchanges
 from lake.company import Company
 from lake.connection import Lake
 from lake.contracts.model import Contract
@@ -101,6 +102,7 @@ def ingest(
                 work.report.files.append(delivery)
                 stage.advance(note=delivery.file_name)
             work.settle(contract)
+    work.answer()
     work.report.unmatched = inbox.unmatched(company, contracts)
     work.report.left += inbox.unfinished(company)
     return work.report
@@ -176,6 +178,8 @@ class _Ingest:
     company: Company
     report: IngestReport
     held: dict[str, ledger.Held]
+    to_answer: list[tuple[Contract, LandedFile]] = field(default_factory=list)
+    """Files of X12: each interchange in them is acknowledged once."""
     absent: set[str] = field(default_factory=set)
     """Optional datasets without any file: what refers to them is not checked and does not wait."""
 
@@ -190,6 +194,8 @@ class _Ingest:
         missing = sorted(name for name in referred(contract) - self.absent if not self._holds_rows(name))
         waiting = 0
         for name, outcome in arrived:
+            if contract.location.format == "x12" and isinstance(outcome, LandedFile):
+                self.to_answer.append((contract, outcome))
             if isinstance(outcome, FileRefused):
                 yield loader.refuse(contract, Delivery(contract.dataset, name, None, None), str(outcome))
             elif isinstance(outcome, StillArriving):
@@ -225,6 +231,14 @@ class _Ingest:
             yield from fetch(self.company, contract, loader)
         except (InputError, SourceFailed) as error:
             self.report.errors.append(error)
+
+    def answer(self) -> None:
+        """Answer the EDI interchanges that were met, now that their rows are committed."""
+        for contract, landed in self.to_answer:
+            try:
+                answer_interchanges(self.company, contract, landed)
+            except InputError as error:
+                self.report.errors.append(error)
 
     def settle(self, contract: Contract) -> None:
         """Note whether the dataset holds rows now."""

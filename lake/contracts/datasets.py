@@ -21,6 +21,7 @@ from lake.contracts.model import Column, Contract, KnownAt, Limits, Location
 from lake.contracts.source_settings import SourceSettings, make_settings, read_settings
 from lake.contracts.standard import API_VERSION, suggest
 from lake.contracts.workbook_options import SUFFIXES, WORKBOOK, check_options
+from lake.contracts.x12_options import X12, check_columns
 
 DOMAINS = ("erp", "logistics", "spreadsheets")
 
@@ -47,6 +48,7 @@ SERVER: dict[str, dict[str, values.Parser]] = {
         "short_lines": values.one_of("quarantine", "pad"),
         "widths": values.list_of_whole(1),
     },
+    "x12": X12,
 }
 """Custom properties of the server, by format; each is a field of `Location`."""
 
@@ -99,6 +101,7 @@ def _contract(root: Node, schema: Node, location: Location | None, source: Sourc
     properties = list(schema.items("properties"))
     columns = {node.value["name"]: column for node in properties if (column := read_column(node))}
     _check_schema(schema, properties)
+    check_columns(schema, columns.values(), location)
     entity, mapping = read_mapping(schema, custom.get("entity"), columns, custom.get("constants"))
     if "business_date" in custom:
         check_day(property_node(schema, "business_date"), custom["business_date"], schema, columns)

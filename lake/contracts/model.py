@@ -118,6 +118,10 @@ class Location:
     """Workbook: whether rows that the sheet hides (or filters out) are data."""
     decimal: Literal[".", ","] | None = None
     """Workbook: decimal sign of numbers that were typed as text, with or without thousands separators; None: a point."""
+    transaction: str | None = None
+    """x12: the transaction set whose rows are read: 856, 214 or 846."""
+    level: str = "item"
+    """x12, of an 856: what a row is: item, package, order or shipment."""
     records_path: str | None = None
     """json: dotted path to the list of objects, `data.items`; None: the document is the list."""
     other_fields: Literal["quarantine", "ignore"] = "quarantine"

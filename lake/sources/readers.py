@@ -16,6 +16,8 @@ READERS = {
     "parquet": "lake.sources.parquet:read_parquet",
     "xml": "lake.sources.xml:read_xml",
     "spreadsheet": "lake.sources.spreadsheets:read_spreadsheet",
+    "x12": "lake.sources.edi.reading:read_x12",
+    "x12_answers": "lake.sources.edi.acknowledgement:read_answers",  # of no contract: see `lake/answering.py`
     "xlsx": "lake.sources.spreadsheets:read_spreadsheet",
 }
 
