@@ -10,12 +10,14 @@ from decimal import Decimal, InvalidOperation
 
 from lake.sources.edi.interchange import Group, Interchange, Problem, Segment, TransactionSet
 from lake.sources.edi.tables import (
+    COUNTED,
     DESPATCH,
     EVENTS,
     FIRST_SEGMENT,
     INVENTORY,
     ITEM_NUMBERS,
     LEVELS,
+    LOCATIONS,
     REQUIRED,
     STATUS,
     Field,
@@ -90,6 +92,8 @@ def content_problems(transaction: TransactionSet) -> list[Problem]:
                 )
                 found.append(Problem("segment", "7", segment.number, message, 2))
             levels.add(segment.get(1))
+    if transaction.kind == "846":
+        found += _ambiguous_locations(transaction)
     for segment in segments:
         if segment.name == "CTT":
             found += _wrong_totals(segment, transaction)
@@ -186,14 +190,52 @@ def _inventory(segments: Sequence[Segment], _: str) -> Iterator[Row]:
         if segment.name == "LIN":
             loop = _Loop("LIN", [], header)
             loops.append(loop)
-        elif segment.name == "N1" and any(one.name == "N1" for one in loop.segments) and loop is not header:
-            # another location of the same item: a row of its own
+        elif loop is not header and _is_location(segment) and _is_next_location(loop):
             about = [one for one in loop.segments if one.name in ("LIN", "PID", "DTM")]
             loop = _Loop("LIN", about, header)
             loops.append(loop)
         loop.segments.append(segment)
     for one in loops:
-        yield _row(one, INVENTORY)
+        row = _row(one, INVENTORY)
+        yield from _by_location(row, one.segments) or [row]
+
+
+def _is_location(segment: Segment) -> bool:
+    return segment.name == "N1" and segment.get(1) in LOCATIONS
+
+
+def _is_next_location(loop: _Loop) -> bool:
+    """Whether an item has a location and its quantity, so that another location begins anew."""
+    names = ["location" if _is_location(segment) else segment.name for segment in loop.segments]
+    return "location" in names and "QTY" in names[names.index("location") :]
+
+
+def _by_location(row: Row, segments: Sequence[Segment]) -> list[Row]:
+    """Return a row for each pair of location and quantity in SDQ; QTY says what is counted, and is their total."""
+    kinds = [segment.get(1) for segment in segments if segment.name == "QTY"]
+    column = next((column for kind in kinds if (column := COUNTED.get(kind))), "on_hand_units")
+    found = []
+    for segment in segments:
+        if segment.name != "SDQ":
+            continue
+        for i in range(3, len(segment.elements), 2):
+            own = {"location_id": segment.get(i), column: segment.get(i + 1), "unit": segment.get(1)}
+            kept = {name: value for name, value in row.values.items() if name not in COUNTED.values()}
+            found.append(Row(row.segment, kept | own, row.raw, row.numbers))
+    return found
+
+
+def _ambiguous_locations(transaction: TransactionSet) -> Iterator[Problem]:
+    """Find items with two locations and no telling which of them has how many."""
+    located: Segment | None = None
+    for segment in transaction.segments:
+        if segment.name in ("LIN", "QTY"):
+            located = None
+        elif _is_location(segment) and located:
+            message = f"segment {segment.number}: the item has another location in segment {located.number}"
+            yield Problem("segment", "2", segment.number, message)
+        elif _is_location(segment):
+            located = segment
 
 
 def _row(loop: _Loop, table: dict[str, tuple[Field, ...]]) -> Row:

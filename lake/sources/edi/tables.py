@@ -121,6 +121,11 @@ EVENTS = {
 }  # fmt: skip
 """`event_type` by status code (element 1650); of another code it is the code itself."""
 
+LOCATIONS = ("WH", "ST", "SF", "LW", "SN")
+"""Qualifiers (N101) of the party that holds what an 846 counts."""
+COUNTED = {"17": "on_hand_units", "33": "available_units", "63": "on_order_units", "IQ": "in_transit_units"}
+"""Columns by what is counted (QTY01)."""
+
 INVENTORY: dict[str, tuple[Field, ...]] = {
     "": (
         Field("purpose", "BIA", 1),
@@ -128,22 +133,19 @@ INVENTORY: dict[str, tuple[Field, ...]] = {
         Field("report_id", "BIA", 3, qualifier=0),
         Field("reported_on", "BIA", 4, qualifier=0, kind="date"),
         Field("reported_at", "BIA", 4, qualifier=0, kind="moment"),
-        Field("location_id", "N1", 4, ("WH", "ST", "SF", "LW", "SN"), otherwise=2),
+        Field("location_id", "N1", 4, LOCATIONS, otherwise=2),
         Field("supplier", "N1", 4, ("SU", "VN"), otherwise=2),
     ),
     "LIN": (
         Field("line_number", "LIN", 1, qualifier=0),
         Field("description", "PID", 5, qualifier=0),
         Field("counted_on", "DTM", 2, ("405", "514", "007", "018"), kind="date"),
-        Field("location_id", "N1", 4, ("WH", "ST", "SF", "LW", "SN"), otherwise=2),
-        Field("on_hand_units", "QTY", 2, ("17",)),
-        Field("available_units", "QTY", 2, ("33",)),
-        Field("on_order_units", "QTY", 2, ("63",)),
-        Field("in_transit_units", "QTY", 2, ("IQ",)),
+        Field("location_id", "N1", 4, LOCATIONS, otherwise=2),
+        *(Field(column, "QTY", 2, (kind,)) for kind, column in COUNTED.items()),
         Field("unit", "QTY", 3, qualifier=0),
     ),
 }
-"""846: fields of the report, and of each item; an item with several locations is a row for each."""
+"""846: fields of the report, and of each item; an item with several locations (SDQ) is a row for each."""
 
 LEVELS = {"item": "I", "package": "P", "order": "O", "shipment": "S"}
 """Of an 856: what a row is."""

@@ -99,6 +99,26 @@ def test_an_inventory_advice(path):
     ]
 
 
+def test_locations_within_an_item(path):
+    lines = (
+        interchange(INVENTORY)
+        .replace("SDQ*EA*92*ST-01*7*ST-02*9~", "N1*ST*One*92*ST-01~")
+        
+    )
+    columns = ("location_id", "item_id", "on_hand_units")
+    assert read(path, lines, "846", *columns)[0][1] == ("ST-01", "00200", "16")
+    pairs = "N1*ST*One*92*ST-01~QTY*17*7~N1*ST*Two*92*ST-02~QTY*17*9~"
+    each = (
+        interchange(INVENTORY)
+        .replace("SDQ*EA*92*ST-01*7*ST-02*9~\nQTY*17*16*EA~", pairs)
+        .replace("SE*11", "SE*13")
+    )
+    assert read(path, each, "846", *columns)[0][1:] == [("ST-01", "00200", "7"), ("ST-02", "00200", "9")]
+    unclear = each.replace("QTY*17*7~", "").replace("SE*13", "SE*12").replace("*236", "*229")
+    good, refused = read(path, unclear, "846", *columns)
+    assert (len(good), refused) == (1, {9: ["segment"]})
+
+
 NAMES = ("shipment_id", "item_id", "shipped_units")
 
 
