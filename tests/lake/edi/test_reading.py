@@ -100,11 +100,7 @@ def test_an_inventory_advice(path):
 
 
 def test_locations_within_an_item(path):
-    lines = (
-        interchange(INVENTORY)
-        .replace("SDQ*EA*92*ST-01*7*ST-02*9~", "N1*ST*One*92*ST-01~")
-        
-    )
+    lines = interchange(INVENTORY).replace("SDQ*EA*92*ST-01*7*ST-02*9~", "N1*ST*One*92*ST-01~")
     columns = ("location_id", "item_id", "on_hand_units")
     assert read(path, lines, "846", *columns)[0][1] == ("ST-01", "00200", "16")
     pairs = "N1*ST*One*92*ST-01~QTY*17*7~N1*ST*Two*92*ST-02~QTY*17*9~"
