@@ -42,6 +42,7 @@ def status_lines(company: Company, lake: Lake, state: dict[str, Any]) -> list[st
         f"Rows       {state['rows_read']:,} read: {state['loaded']:,} loaded, {state['quarantined']:,} in quarantine, "
         f"{state['duplicate']:,} duplicate, {state['unchanged']:,} unchanged; {state['files_refused']} files refused",
         f"This run   {last['rows_read']:,} rows read, {last['loaded']:,} loaded, {last['quarantined']:,} quarantined",
+        *_control(state),
         f"Gates      {state['gates_passed']} passed, {state['gates_failed']} failed, {state['gates_warned']} warned",
         *_gate_lines(lake),
         f"Forecast   {_forecast(state)}",
@@ -67,6 +68,13 @@ def _NEXT(company: Company) -> list[str]:  # noqa: N802
         f"  make ui{' COMPANY=' + company.name if choice else ''}                              the asset graph, checks and plots in the browser",
         f"  {company.exports}   the orders as xlsx and JSON",
     ]
+
+
+def _control(state: dict[str, Any]) -> list[str]:
+    figures, untied = state["control_figures"], state["control_figures_not_tied"]
+    return (
+        [f"Control    {figures:,} totals given by sources, {untied:,} of them do not tie"] if figures else []
+    )
 
 
 def _quarantine(lake: Lake) -> list[dict[str, Any]]:

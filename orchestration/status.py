@@ -13,12 +13,24 @@ COUNTS = ("rows_read", "loaded", "quarantined", "duplicate", "unchanged", "files
 def status(lake: Lake) -> dict[str, Any]:
     """Return the state: rows cumulative, gates of the newest run, forecast, open proposals; and `last_run` alone."""
     state: dict[str, Any] = {key: totals(lake)[key] for key in COUNTS}
-    state |= _gates(lake) | _forecast(lake) | _orders(lake)
+    state |= _control(lake) | _gates(lake) | _forecast(lake) | _orders(lake)
     releases = list_releases(lake)
     state["release"] = releases[0].release_id if releases else None
     state["as_of"] = releases[0].as_of.isoformat() if releases else None
     state["last_run"] = _last_run(lake)
     return state
+
+
+def _control(lake: Lake) -> dict[str, Any]:
+    """Read the control totals of what stands: of each file as it was delivered last."""
+    row = _newest(
+        lake,
+        "control",
+        "SELECT count(*), count(*) FILTER (NOT ties) FROM (FROM lake.meta.control"
+        " QUALIFY rank() OVER (PARTITION BY dataset, file_name ORDER BY noted_at DESC) = 1)",
+    )
+    figures, untied = row or (0, 0)
+    return {"control_figures": figures, "control_figures_not_tied": untied}
 
 
 def _gates(lake: Lake) -> dict[str, Any]:

@@ -66,6 +66,8 @@ def read_loading(schema: Node, columns: Mapping[str, Column], custom: Mapping[st
     found["deletion_column"] = _deletion_column(schema, columns, mode, custom.get("deletion_column"))
     if "history" in custom:
         found["history"] = _history(custom["history"], columns, mode)
+    if mode == "history" and found.get("history", History()).valid_from is None:
+        _judge_known_at(schema, columns, custom)
     if "schema_policy" in custom:
         found["schema_policy"] = SchemaPolicy(**dict(read_policies(custom["schema_policy"], tuple(POLICIES))))
     if "control_totals" in custom:
@@ -149,6 +151,19 @@ def _judge_valid_from(node: Node, name: str, columns: Mapping[str, Column]) -> N
         node.reject(f"there is no column {name!r}: {suggest(name, columns)}")
     elif columns[name].type not in ("date", "timestamp") or not columns[name].required:
         node.reject(f"{name} says from when a version counts: it has to be a required date or timestamp")
+
+
+def _judge_known_at(schema: Node, columns: Mapping[str, Column], custom: Mapping[str, Any]) -> None:
+    """Judge that every version is known at some moment, from which it counts."""
+    rule = custom["known_at"].value if "known_at" in custom else {}
+    if isinstance(rule, dict) and "filename_pattern" in rule:
+        return
+    days = (str(rule.get("column") if isinstance(rule, dict) else ""), str(custom.get("business_date")))
+    if not any(columns[name].required for name in days if name in columns):
+        property_node(schema, "write_mode").reject(
+            "a history needs to know from when a version counts: add `history: {valid_from: COLUMN}`, or a known_at or"
+            " business_date with a required column"
+        )
 
 
 def _control_totals(node: Node, columns: Mapping[str, Column]) -> ControlTotals | None:

@@ -272,3 +272,35 @@ def test_a_broken_neighbour_is_not_told_as_missing(make: Make) -> None:
     )
     problems = lint(make(sales=sales, item="schema: ["))
     assert {p.path.name for p in problems} == {"item.odcs.yaml"}
+
+
+def test_a_history_needs_to_know_when(make: Make) -> None:
+    timeless = ITEM.replace(
+        "customProperties:\n", "customProperties:\n      - {property: write_mode, value: history}\n", 1
+    )
+    [problem] = lint(make(item=timeless))
+    assert "from when a version counts" in problem.message
+    dated = timeless.replace(
+        "      - name: number\n",
+        "      - {name: since, logicalType: date, required: true}\n      - name: number\n",
+    )
+    assert (
+        lint(
+            make(
+                item=dated.replace(
+                    "history}\n", "history}\n      - {property: history, value: {valid_from: since}}\n"
+                )
+            )
+        )
+        == []
+    )
+    assert (
+        lint(
+            make(
+                item=dated.replace(
+                    "history}\n", "history}\n      - {property: business_date, value: since}\n"
+                )
+            )
+        )
+        == []
+    )
