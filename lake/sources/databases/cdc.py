@@ -57,7 +57,7 @@ class ChangeSource:
     def deliveries(self, position: Position | None) -> Iterator[Arrival]:
         """Yield a snapshot where there is no position, then the changes up to where the log ends now."""
         with fetching(self.company, self.contract) as (folder, committed):
-            place = dict(committed) if committed else None
+            place = dict(committed or position or {}) or None
             published = Published(self.slot, self.contract, self.settings)
             self._table = published.table
             identity = self.slot.identity()

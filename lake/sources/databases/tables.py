@@ -41,7 +41,7 @@ class DatabaseSource:
         """Yield what is new, in the cursor's order. The committed position is read again once no other fetch runs."""
         with fetching(self.company, self.contract) as (folder, committed):
             lake = Lake.of(self.company)
-            place: dict[str, Any] = self._continued(committed)
+            place: dict[str, Any] = self._continued(position if committed is None else committed)
             # The lake is looked at before the source: what the lake holds then was in the source before.
             compared = lake.snapshot() if self._is_due(place) and lake.exists else None
             with self.database.session() as session:

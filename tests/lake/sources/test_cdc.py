@@ -22,7 +22,7 @@ from tests.lake.loading_kit import company, contract, load, rows
 SLOT = "stocklake_test_line"
 COLUMNS = (
     Column("line_id", "line_id", "integer", required=True, key=True),
-    Column("item", "item", "string"),
+    Column("item", "item", "string", required=True),
     Column("price", "price", "number", precision=12, scale=4),
     Column("changed_at", "changed_at", "timestamp"),
     Column("is_active", "is_active", "boolean"),
