@@ -187,6 +187,19 @@ def test_truncate_and_new_columns_and_what_follows_in_one_transaction(tmp_path, 
     ]
 
 
+def test_a_history_has_every_version_and_ends_with_the_deletion(tmp_path, line_url):
+    home, made = company(tmp_path), lines(line_url, write_mode="history")
+    run(line_url, "INSERT INTO line VALUES (1, 'a', 0), (2, 'b', 0)")
+    load(home, made)
+    for price in (1, 2):
+        run(line_url, f"UPDATE line SET price = {price} WHERE line_id = 1")
+    run(line_url, "DELETE FROM line WHERE line_id = 2")
+    report = load(home, made)
+    assert report.is_clean, report.problems
+    found = "SELECT line_id, price, _valid_to IS NULL FROM lake.raw.line WHERE is_deleted IS NOT true ORDER BY line_id, _valid_from"
+    assert rows(home, found) == [(1, 0, False), (1, 1, False), (1, 2, True), (2, 0, False)]
+
+
 def test_a_snapshot_and_writers_at_the_same_time_lose_nothing(tmp_path, line_url):
     home, stop = company(tmp_path), threading.Event()
     run(line_url, "INSERT INTO line SELECT n, 'a', 0 FROM generate_series(1, 3000) n")
