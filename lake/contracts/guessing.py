@@ -18,6 +18,8 @@ from lake.sources.kinds import NULL_WORDS, kind
 
 NEARLY_ALL = 0.99
 """Share of values that have to fit a type for it to be proposed; the others are named."""
+MAX_LIMIT = 1e14
+"""A column with larger numbers gets no range: they are no quantities."""
 SOME = 0.3
 """Share of values that look like a type from which on that is said of a column of text."""
 _BOOLEANS = ("true/false", "True/False", "TRUE/FALSE", "yes/no", "Yes/No", "YES/NO", "Y/N", "y/n", "T/F", "t/f", "J/N", "Ja/Nein", "ja/nein", "Oui/Non", "oui/non", "X/-")  # fmt: skip
@@ -229,6 +231,8 @@ def _with_range(found: Guess, filled: pl.Series) -> Guess:
     if not values:
         return found
     low, high = min(values), max(values)
+    if max(-low, high) > MAX_LIMIT:
+        return found
     minimum = 0.0 if low >= 0 else -_beyond(-low)
     maximum = _beyond(high) if high > 0 else 0.0
     column = replace(found.column, minimum=minimum, maximum=maximum)

@@ -128,7 +128,7 @@ def _quoted(text: str) -> str:
 
 
 def _number(value: float) -> str:
-    return str(int(value)) if value == int(value) and abs(value) < 1e15 else f"{value:f}".rstrip("0")
+    return str(int(value)) if value == int(value) else f"{value:f}".rstrip("0")
 
 
 def _comment(text: str) -> str:

@@ -54,7 +54,11 @@ def sample(path: Path) -> Sample:
     if is_archive(path.name):
         raise FileRefused(f"{path.name} is an archive: unpack it and name one of its files.")
     suffix = Path(bare_name(path.name)).suffix
-    made = _BY_SUFFIX.get(suffix, _delimited)(path)
+    try:
+        made = _BY_SUFFIX.get(suffix, _delimited)(path)
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError, pl.exceptions.PolarsError) as error:
+        first = str(error).splitlines()[0]
+        raise FileRefused(f"{path.name} is no {suffix[1:]} file ({first}): choose another file.") from error
     if not made.text.height:
         raise FileRefused(f"{path.name} has no rows to look at: choose a file with rows.")
     return made
@@ -207,6 +211,8 @@ def _objects(
     kind: str, records: Sequence[Any], is_whole: bool, options: list[tuple[str, Any, str]]
 ) -> Sample:
     flat = [_flat(record) for record in islice(records, MAX_ROWS) if isinstance(record, dict)]
+    if not flat:
+        raise FileRefused("There is no object to look at: choose a file with rows.")
     headers = tuple(dict.fromkeys(name for record in flat for name in record))
     rows = [[record.get(name, "") for name in headers] for record in flat]
     return Sample(kind, headers, _table(rows, len(headers)), is_whole and len(records) <= MAX_ROWS, options)

@@ -168,6 +168,34 @@ def test_large_files_are_sampled_all_over(company, tmp_path, monkeypatch):
     assert load(contract, path).height == 5_000
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".xlsx", ".parquet", ".json", ".jsonl", ".zip"])
+@pytest.mark.parametrize("content", [b"\xff\xd8\x00\x01" * 50, b"[1, 2]\n[3]\n", b'{"a": ' * 3000])
+def test_what_is_no_table_is_refused_or_proposed_soundly(company, tmp_path, suffix, content):
+    path = tmp_path / f"odd{suffix}"
+    path.write_bytes(content)
+    try:
+        accepted(company, path)
+    except FileRefused as error:
+        assert str(error).endswith(".")
+
+
+def test_nasty_names_stay_within_their_quotes(company, tmp_path):
+    nasty = [
+        'a": {b',
+        "x\ty: [",
+        "#{c}",
+        "n" * 10_000,
+        "${INBOX}",
+        "'; drop table sales; --",
+        "\u2028",
+        "&a *b",
+    ]
+    path = write(tmp_path / "a $(b) {c} 2024.csv", [nasty, *[[str(i)] * len(nasty) for i in range(60)]], "|")
+    contract, _ = accepted(company, path)
+    assert [column.source_name for column in contract.columns][:6] == nasty[:6]
+    assert all(len(column.name) < 64 for column in contract.columns)
+
+
 def test_the_command(tmp_path):
     path = write(tmp_path / "sales.csv", [HEADER, *sales(30)])
     out = tmp_path / "sales.odcs.yaml"
