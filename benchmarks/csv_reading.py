@@ -21,8 +21,10 @@ from typing import Annotated
 
 import typer
 
+from lake.company import PROJECT_ROOT
 from lake.sources.sniffed import read_any
 
+DATA = Path(os.environ.get("STOCKLAKE_DATA") or PROJECT_ROOT.parent / "shared" / "data")
 ARCHIVE = "robustness/pollock_polluted.tar.xz"
 WEIGHTS = "references/pollock_weights.json"
 Table = list[tuple[str, ...]]
@@ -96,19 +98,17 @@ def evaluate(folder: Path, weights: dict[str, float], out: Path | None) -> dict[
 def _folder(given: Path | None, scratch: Path) -> Path:
     if given:
         return given
-    data = os.environ.get("STOCKLAKE_DATA")
-    if not data or not (Path(data) / ARCHIVE).is_file():
+    if not (DATA / ARCHIVE).is_file():
         raise typer.BadParameter(f"give --dir, or set STOCKLAKE_DATA to a folder that holds {ARCHIVE}")
-    with tarfile.open(Path(data) / ARCHIVE) as archive:
+    with tarfile.open(DATA / ARCHIVE) as archive:
         archive.extractall(scratch, filter="data")
     return next(path.parent for path in scratch.rglob("csv") if path.is_dir())
 
 
 def _weights(given: Path | None) -> dict[str, float]:
-    """Return the weight of each file by its name; without the list all files weigh the same."""
-    data = os.environ.get("STOCKLAKE_DATA")
-    path = given or (Path(data).parent / WEIGHTS if data else None)
-    found: dict[str, float] = json.loads(path.read_text()) if path and path.is_file() else {}
+    """Return the weight of each file by its name; empty, and no weighted score, where the list is not at hand."""
+    path = given or DATA.parent / WEIGHTS
+    found: dict[str, float] = json.loads(path.read_text()) if path.is_file() else {}
     return found
 
 

@@ -3,7 +3,6 @@
 import csv
 import io
 import lzma
-import os
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.csv_reading import DATA
 from lake.contracts.model import Column
 from lake.errors import FileRefused
 from lake.sources import files
@@ -184,9 +184,9 @@ def test_a_character_cut_off_at_the_end_is_noticed(tmp_path):
 
 
 def test_a_delivery_history_with_mark_and_returns_only(tmp_path):
-    packed = Path(os.environ.get("STOCKLAKE_DATA", "nowhere")) / "scms/SCMS_Delivery_History_Dataset.csv.xz"
+    packed = DATA / "scms/SCMS_Delivery_History_Dataset.csv.xz"
     if not packed.is_file():
-        pytest.skip("STOCKLAKE_DATA names no folder with scms/")
+        pytest.skip("no such file in the data folder (STOCKLAKE_DATA): scms/")
     path = tmp_path / "scms.csv"
     path.write_bytes(lzma.decompress(packed.read_bytes()))
     text = path.read_text(encoding="utf-8-sig")

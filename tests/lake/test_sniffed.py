@@ -2,7 +2,6 @@
 
 import csv
 import io
-import os
 import tarfile
 import time
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.csv_reading import ARCHIVE, evaluate, overlap, score
+from benchmarks.csv_reading import ARCHIVE, DATA, evaluate, overlap, score
 from lake.sources.dialects import detect_dialect
 from lake.sources.encodings import detect_encoding
 from lake.sources.sniffed import read_any, read_text
@@ -158,10 +157,10 @@ def test_the_score_is_that_of_the_definition():
 
 
 def test_pollock_by_a_sample(tmp_path):
-    data = Path(os.environ.get("STOCKLAKE_DATA", "nowhere")) / ARCHIVE
-    if not data.is_file():
-        pytest.skip(f"STOCKLAKE_DATA names no folder with {ARCHIVE}")
-    with tarfile.open(data) as archive:
+    archive_path = DATA / ARCHIVE
+    if not archive_path.is_file():
+        pytest.skip(f"no such file in the data folder (STOCKLAKE_DATA): {ARCHIVE}")
+    with tarfile.open(archive_path) as archive:
         for member in archive:
             folder, name = Path(member.name).parent.name, Path(member.name).name
             is_sample = name.startswith(("file_", "source")) or name.endswith(

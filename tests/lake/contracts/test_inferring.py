@@ -1,6 +1,5 @@
 """A proposed contract lints clean as it stands, and every row that it was proposed from loads under it."""
 
-import os
 import random
 from datetime import date, timedelta
 from decimal import Decimal
@@ -11,6 +10,7 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+from benchmarks.csv_reading import DATA
 from lake.company import Company
 from lake.contracts.inferring import infer
 from lake.contracts.linting import examine
@@ -222,8 +222,8 @@ def test_the_command(tmp_path):
     ],
 )
 def test_real_files(company, name):
-    path = Path(os.environ.get("STOCKLAKE_DATA", "nowhere")) / name
+    path = DATA / name
     if not path.is_file():
-        pytest.skip(f"STOCKLAKE_DATA names no folder with {name}")
+        pytest.skip(f"no such file in the data folder (STOCKLAKE_DATA): {name}")
     contract, _ = accepted(company, path)
     assert load(contract, path).height > 40
