@@ -26,7 +26,7 @@ from generator.simulation import simulate
 from generator.truth import write_truth
 from generator.workbooks import workbook_bytes
 from generator.world import Sizes, make_world
-from generator.writing import Export, Folder, csv_bytes
+from generator.writing import Export, Folder, csv_bytes, jsonl_bytes
 
 MARKER = ".complete"
 
@@ -75,12 +75,18 @@ def _make(sizes: Sizes, inbox: Folder, truth: Folder) -> None:
 
     for clean in exports():
         export = dirt.spoil(clean)
-        content = workbook_bytes(export) if export.path.endswith(".xlsx") else csv_bytes(export)
+        content = _content(export)
         inbox.write(export.path, content)
         again = dirt.redelivery(export)
         if again:
             inbox.write(again, content)
     write_truth(truth, world, demand, history, lines, dirt)
+
+
+def _content(export: Export) -> bytes:
+    if export.path.endswith(".xlsx"):
+        return workbook_bytes(export)
+    return jsonl_bytes(export) if export.path.endswith(".jsonl") else csv_bytes(export)
 
 
 def _is_complete(folder: Folder, mark: str) -> bool:

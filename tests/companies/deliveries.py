@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import json
 import re
 import subprocess
 import sys
@@ -76,6 +77,8 @@ class Dataset:
                 continue
             if self.server["format"] == "xlsx":
                 yield from self._sheet_rows(path)
+            elif self.server["format"] == "jsonl":
+                yield from self._json_rows(path)
             else:
                 yield from self._csv_rows(path)
 
@@ -89,7 +92,23 @@ class Dataset:
         for line, fields in enumerate(reader, start=2):
             cut = line == len(lines) and not text.endswith("\n")
             whole = len(fields) == len(header) and not cut
-            yield path.name, line, dict(zip(header, fields, strict=True)) if whole else None
+            texts = [self._point(name, field) for name, field in zip(header, fields, strict=False)]
+            yield path.name, line, dict(zip(header, texts, strict=True)) if whole else None
+
+    def _point(self, header: str, text: str) -> str:
+        """Return a number's text with a decimal point, where the contract says another decimal sign."""
+        sign = self.setting("decimal", ".")
+        kinds = {c.get("physicalName", c["name"]): c["logicalType"] for c in self.columns}
+        if sign == "." or kinds.get(header) != "number":
+            return text
+        is_local = re.fullmatch(r"-?\d{1,3}(\.\d{3})*(,\d+)?|-?\d+(,\d+)?", text)
+        return text.replace(".", "").replace(",", ".") if is_local else text.replace(".", "?")
+
+    def _json_rows(self, path: Path) -> Iterator[tuple[str, int, dict[str, str] | None]]:
+        for line, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            fields = dict(_flat(json.loads(text, parse_float=str)))
+            paths = [column.get("physicalName", column["name"]) for column in self.columns]
+            yield path.name, line, {name: fields.get(name, "") for name in paths}
 
     def _sheet_rows(self, path: Path) -> Iterator[tuple[str, int, dict[str, str] | None]]:
         sheet = openpyxl.load_workbook(path)[str(self.setting("sheet"))]
@@ -113,6 +132,14 @@ class Dataset:
                 continue
             texts = [str(c.date()) if isinstance(c, datetime) else "" if c is None else str(c) for c in cells]
             yield path.name, line, dict(zip(header, texts, strict=True))
+
+
+def _flat(record: dict, above: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in record.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            yield above + name, str(value)
 
 
 def datasets(inbox: Path) -> dict[str, Dataset]:

@@ -22,7 +22,8 @@ def _bytes(folder: Path) -> dict[str, bytes]:
 def test_another_seed_is_another_world(made: Made, tmp_path: Path) -> None:
     generate(tmp_path / "inbox", **SMALL, seed=8)
     mine, other = _bytes(tmp_path / "inbox"), _bytes(made.inbox)
-    assert set(mine) == set(other)
+    shipped_by_air = "logistics/carrier_event"  # not in every month
+    assert {n for n in set(mine) ^ set(other) if not n.startswith(shipped_by_air)} == set()
     same = {name for name in mine if mine[name] == other[name]} - {".made"}
     assert same <= {"erp/location.csv", "erp/supplier.csv"}
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from lake.company import load_company
-from tests.companies.deliveries import COMPANY, SMALL, Made, datasets
+from tests.companies.deliveries import COMPANY, SMALL, Dataset, Made, datasets
 
 KEY = ["day", "location_id", "item_id"]
 
@@ -117,9 +117,26 @@ def test_promotions_and_prices_to_come_are_known(clean: Made) -> None:
     assert all(f["published_on"] <= "2026-06-30" for _, _, f in sets["price"].rows())
 
 
+def _terms(sets: dict[str, Dataset]) -> list[dict[str, str]]:
+    """Return the terms of the ERP and of the price list, under the ERP's names."""
+    terms = [f for _, _, f in sets["supplier_item"].rows() if f]
+    for _, _, f in sets["supplier_price_list"].rows():
+        terms.append(
+            {
+                "Supplier": "SUP-001",
+                "Item": f["Artikel"],
+                "LeadTimeDays": f["Lieferzeit (Tage)"],
+                "MinOrderQty": f["Mindestmenge"],
+                "PackSize": f["Verpackung"],
+                "Preferred": {"Ja": "Y", "Nein": "N"}[f["Hauptlieferant"]],
+            }
+        )
+    return terms
+
+
 def test_orders_are_whole_packs_and_at_least_the_minimum(clean: Made) -> None:
     sets = datasets(clean.inbox)
-    terms = {(f["Supplier"], f["Item"]): f for _, _, f in sets["supplier_item"].rows()}
+    terms = {(f["Supplier"], f["Item"]): f for f in _terms(sets)}
     seen = 0
     for _, _, f in sets["purchase_order_line"].rows():
         term, units = terms[f["Vendor"], f["Material"]], int(f["Order Qty"])
@@ -137,11 +154,7 @@ def test_open_orders_stand_at_the_end_and_some_items_need_one(clean: Made, stock
     assert open_units.height >= 5
     sets = datasets(clean.inbox)
     centre = {f["location"]: f["replenished_from"] or f["location"] for _, _, f in sets["location"].rows()}
-    days = {
-        f["Item"]: int(f["LeadTimeDays"]) + 7
-        for _, _, f in sets["supplier_item"].rows()
-        if f["Preferred"] == "Y"
-    }
+    days = {f["Item"]: int(f["LeadTimeDays"]) + 7 for f in _terms(sets) if f["Preferred"] == "Y"}
     echelon = pl.col("location_id").replace_strict(centre).alias("location_id")
     on_hand = stock.filter(pl.col("day") == last).with_columns(echelon)
     on_hand = on_hand.group_by("location_id", "item_id").agg(
@@ -189,6 +202,7 @@ def test_contracts_say_owner_key_and_personal_data() -> None:
         entity = entities[next(p["value"] for p in schema["customProperties"] if p["property"] == "entity")]
         custom = [p for c in schema["properties"] for p in c.get("customProperties", [])]
         mapped = {p["value"] for p in custom if p["property"] == "maps_to"}
+        mapped |= {k for p in schema["customProperties"] if p["property"] == "constants" for k in p["value"]}
         assert {name for name, column in entity["columns"].items() if column.get("required")} <= mapped
         assert mapped <= set(entity["columns"])
         personal = {c["name"] for c in schema["properties"] if c.get("classification")}

@@ -73,9 +73,16 @@ SPOILS: dict[str, tuple[Spoil, ...]] = {
         Spoil("unknown_event", 0.0005, "allowed", "event_type", _one_of("delivrd", "lost?")),
         Spoil("impossible_time", 0.0005, "type", "event_at", lambda text, _: text[:11] + "25:61:00"),
     ),
+    "carrier_event": (
+        Spoil("unknown_event", 0.005, "allowed", "event.code", _one_of("DLV?", "customs hold")),
+        Spoil("impossible_time", 0.005, "type", "event.at", lambda text, _: text[:11] + "24:30:00"),
+    ),
     "freight_rate": (Spoil("text_in_rate", 0.0005, "type", "rate_per_kg", _one_of("tbd", "on request")),),
     "price": (Spoil("negative_price", 0.002, "range", "unit_price", lambda text, _: "-" + text),),
     "supplier_item": (Spoil("text_in_price", 0.003, "type", "NetPrice", _one_of("call", "on request")),),
+    "supplier_price_list": (
+        Spoil("foreign_decimals", 0.01, "type", "Stückpreis", lambda text, _: text.replace(",", ".")),
+    ),
     "stock_count": (
         Spoil("text_in_quantity", 0.001, "type", "Units / Counted", _one_of("see note", "recount")),
         Spoil("unknown_item", 0.0005, "references", "Item / Code", _item_unknown),

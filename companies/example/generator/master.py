@@ -13,6 +13,10 @@ OLD_ERP = Dialect(
     delimiter=";", encoding="latin-1", line_end="\r\n", quoted=("Description",), date_format="%d.%m.%Y"
 )
 TERMS = Dialect(delimiter=";")
+OWN_TERMS = Dialect(delimiter=";", encoding="latin-1", line_end="\r\n", quoted=("Artikel",))
+PALLET_UNITS = 480
+OWN_LIST = 0
+"""The supplier that sends its terms as a price list of its own, with local decimals."""
 PRICE_LIST = Dialect(delimiter="|")
 PLACES = Dialect(quoted=("location", "name", "type", "region", "replenished_from"))
 
@@ -25,7 +29,7 @@ def master_exports(world: World) -> Iterator[Export]:
         {"supplier_id": world.supplier_id, "supplier_name": world.supplier_name, "country": world.country}
     )
     yield Export("supplier", "erp/supplier.csv", frame, Dialect(line_end="\r\n"))
-    yield _supplier_items(world)
+    yield from _supplier_items(world)
     yield _prices(world)
     yield _freight_rates(world)
     yield _promotions(world)
@@ -69,7 +73,8 @@ def _locations(world: World) -> Export:
     return Export("location", "erp/location.csv", frame, PLACES)
 
 
-def _supplier_items(world: World) -> Export:
+def _supplier_items(world: World) -> Iterator[Export]:
+    """Yield the ERP's terms, and those of the supplier who sends a price list of its own instead."""
     days = Days(world.sizes.start, world.sizes.days)
     terms = world.terms
     frame = pl.DataFrame(
@@ -84,7 +89,32 @@ def _supplier_items(world: World) -> Export:
             "ValidFrom": days(terms["valid_from"]),
         }
     )
-    return Export("supplier_item", "erp/supplier_item.csv", frame, TERMS)
+    own = pl.col("Supplier") == world.supplier_id[OWN_LIST]
+    yield Export("supplier_item", "erp/supplier_item.csv", frame.filter(~own), TERMS)
+    listed = frame.filter(own)
+    if listed.height:
+        path = f"suppliers/{world.supplier_id[OWN_LIST]}_Preisliste.csv"
+        yield Export("supplier_price_list", path, _price_list(world, listed), OWN_TERMS)
+
+
+def _price_list(world: World, terms: pl.DataFrame) -> pl.DataFrame:
+    """Return the terms as the supplier writes them: German headers, 1.234,56 and dd.mm.yyyy."""
+    cents = world.terms.filter(pl.col("supplier") == OWN_LIST)["price_cents"].to_list()
+    return terms.select(
+        pl.col("Item").alias("Artikel"),
+        pl.col("LeadTimeDays").alias("Lieferzeit (Tage)"),
+        pl.col("MinOrderQty").alias("Mindestmenge"),
+        pl.col("PackSize").alias("Verpackung"),
+        pl.Series("Stückpreis", [_local(value) for value in cents], dtype=pl.String),
+        pl.Series("Palettenpreis", [_local(value * PALLET_UNITS) for value in cents], dtype=pl.String),
+        pl.col("Preferred").replace_strict({"Y": "Ja", "N": "Nein"}).alias("Hauptlieferant"),
+        pl.col("ValidFrom").str.to_date().dt.strftime("%d.%m.%Y").alias("Gültig ab"),
+    )
+
+
+def _local(cents: int) -> str:
+    """Write 123456 cents as 1.234,56."""
+    return f"{cents // 100:,}".replace(",", ".") + f",{cents % 100:02}"
 
 
 def _prices(world: World) -> Export:

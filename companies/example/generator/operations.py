@@ -13,6 +13,20 @@ from generator.writing import Dialect, Export
 PLAIN_MONTHS = 3  # older snapshots are delivered as .gz
 WAREHOUSE = Dialect(delimiter=";", date_format="%d.%m.%Y")
 PURCHASING = Dialect(delimiter=";", line_end="\r\n", date_format="%d.%m.%Y")
+FEED_MODE = "air"
+"""The air carrier has no CSV export: it sends its events as JSON lines."""
+FEED_FIELDS = {
+    "shipment_id": "shipment.id",
+    "purchase_order": "shipment.reference",
+    "weight_kg": "shipment.weight_kg",
+    "event_type": "event.code",
+    "event_at": "event.at",
+    "reported_at": "event.reported_at",
+    "origin": "route.from",
+    "destination": "route.to",
+    "carrier": "carrier",
+}
+"""Column of the CSV export -> path of the field in the feed."""
 CARRIERS = (
     "Lakes Road Freight",
     "Basin Haulage",
@@ -244,25 +258,27 @@ def _shipment_exports(world: World, frame: pl.DataFrame) -> Iterator[Export]:
     for month, part in _by_month(world, events, "day"):
         after = part["second"] + 300 + part["shipment"] * 31 % 5_400
         order = codes("PO", part["order"] + 1, 7)
-        yield Export(
-            "shipment_event",
-            f"logistics/shipment_event_{month}.csv",
-            pl.DataFrame(
-                {
-                    "shipment_id": codes("SH", part["shipment"], 7),
-                    "event_type": part["event"],
-                    "event_at": days(part["day"]) + "T" + clock(part["second"]),
-                    "reported_at": days(part["day"]) + "T" + clock(after),
-                    "origin": part["origin"],
-                    "destination": part["destination"],
-                    "carrier": part["carrier"],
-                    "mode": part["mode"],
-                    "purchase_order": order.set(part["order"] < 0, None),
-                    "weight_kg": decimals(part["grams"], 3),
-                }
-            ),
-            Dialect(quoted=("carrier",)),
+        frame = pl.DataFrame(
+            {
+                "shipment_id": codes("SH", part["shipment"], 7),
+                "event_type": part["event"],
+                "event_at": days(part["day"]) + "T" + clock(part["second"]),
+                "reported_at": days(part["day"]) + "T" + clock(after),
+                "origin": part["origin"],
+                "destination": part["destination"],
+                "carrier": part["carrier"],
+                "mode": part["mode"],
+                "purchase_order": order.set(part["order"] < 0, None),
+                "weight_kg": decimals(part["grams"], 3),
+            }
         )
+        by_feed = pl.col("mode") == FEED_MODE
+        dialect = Dialect(quoted=("carrier",))
+        path = f"logistics/shipment_event_{month}.csv"
+        yield Export("shipment_event", path, frame.filter(~by_feed), dialect)
+        feed = frame.filter(by_feed).select(pl.col(old).alias(new) for old, new in FEED_FIELDS.items())
+        if feed.height:
+            yield Export("carrier_event", f"logistics/carrier_event_{month}.jsonl", feed, first_row=1)
 
 
 def _count_exports(world: World, history: History) -> Iterator[Export]:

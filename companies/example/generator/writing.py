@@ -1,9 +1,11 @@
 """Files as the company's systems write them: dialects, line numbers, and writing so that nothing half-made is seen."""
 
 import gzip
+import json
 import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -72,6 +74,23 @@ def csv_bytes(export: Export) -> bytes:
     return text.encode(dialect.encoding)
 
 
+def jsonl_bytes(export: Export) -> bytes:
+    """Return one object a line; a dot in a column's name nests, a weight is a number."""
+    names = [name for name in export.frame.columns if name != SEEDED]
+    lines = []
+    for row in export.frame.select(names).iter_rows():
+        record: dict[str, Any] = {}
+        for name, text in zip(names, row, strict=True):
+            *parents, last = name.split(".")
+            place = record
+            for parent in parents:
+                place = place.setdefault(parent, {})
+            if text is not None:
+                place[last] = float(text) if name.endswith("_kg") else text
+        lines.append(json.dumps(record, ensure_ascii=False, separators=(", ", ": ")))
+    return ("\n".join(lines) + "\n").encode()
+
+
 def seeded_rows(export: Export) -> pl.DataFrame:
     """Return file, line and kind of the rows that are not as they should be."""
     if SEEDED not in export.frame.columns:
@@ -108,6 +127,8 @@ class Folder:
         """Remove what runs before made, and nothing else."""
         for name in self.names():
             (self.path / name).unlink(missing_ok=True)
+        for part in self.path.rglob(".*.part"):  # of a run that was killed while it wrote
+            part.unlink(missing_ok=True)
         (self.path / _LIST).unlink(missing_ok=True)
 
     def write(self, name: str, content: bytes) -> None:
