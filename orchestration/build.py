@@ -10,7 +10,7 @@ from orchestration.defs.dbt import dbt_models
 from orchestration.defs.features.assets import online_store
 from orchestration.defs.forecasts.assets import forecast_assets
 from orchestration.defs.gate.assets import gate_asset
-from orchestration.defs.landing.sensor import inbox_sensor
+from orchestration.defs.landing.sensor import fetch_sensor, inbox_sensor
 from orchestration.defs.orders.assets import proposal
 from orchestration.defs.plan.assets import replenishment
 from orchestration.defs.raw.assets import raw_assets
@@ -36,7 +36,7 @@ def build_definitions(
         assets=[raw, dbt, gate, online_store, forecast_assets(), replenishment, proposal],
         jobs=[daily],
         schedules=[_daily_schedule(company)],
-        sensors=[inbox_sensor(house), failed_run_sensor(company), failed_tick_sensor(company)],
+        sensors=[inbox_sensor(house), fetch_sensor(house), failed_run_sensor(company), failed_tick_sensor(company)],
         resources=resources | dict(resource_overrides or {}),
         # In one process: a step under the multiprocess executor costs about 5.5 s to start.
         executor=dg.in_process_executor,

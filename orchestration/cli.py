@@ -89,14 +89,22 @@ def ingest(
     dataset: Annotated[
         list[str] | None, typer.Option("--dataset", "-d", help="Only this dataset; may be repeated.")
     ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="First day of a range to bring in, YYYY-MM-DD (a backfill).")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Last day of that range.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Land and load what has arrived, and stop there."""
+    """Land and load what has arrived, and stop there; with a range of days, only what is of it.
+
+    Files are of a range by the date in their names; databases and APIs are asked for it again.
+    """
+    from lake.period import Period
     from orchestration.run import ingest_company
     from orchestration.show import ingest_lines
 
     opened = open_company(company, home)
-    report = ingest_company(opened, dataset)
+    report = ingest_company(opened, dataset, Period.parse(since, until))
     told = {"drift": report.drift, **report.control, "problems": report.problems}
     told |= {"unmatched": report.unmatched, "left": report.left}
     output(report.totals | told, as_json, lambda: ingest_lines(report))

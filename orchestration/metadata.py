@@ -1,12 +1,16 @@
 """What every asset shows in the Dagster UI: row count, column schema with units, a plot."""
 
 import base64
+from collections.abc import Sequence
 
 import dagster as dg
 import duckdb
 
 from lake.connection import Lake
 from lake.contracts.model import Contract
+from lake.ingest import IngestReport
+from lake.ledger import COUNTS, Delivery
+from lake.loading import count_rules
 
 
 def column_schema(contract: Contract) -> dg.TableSchema:
@@ -24,6 +28,36 @@ def column_schema(contract: Contract) -> dg.TableSchema:
             for column in contract.columns
         ]
     )
+
+
+def delivered_metadata(files: Sequence[Delivery]) -> dict[str, object]:
+    """Return what arrived of a dataset: how many files, how large, which were refused and why."""
+    shown: dict[str, object] = {
+        "files": len(files),
+        "bytes": sum(file.size_bytes or 0 for file in files if file.status == "loaded"),
+    }
+    refused = [f"- {file.file_name}: {file.reason}" for file in files if file.status == "refused"]
+    if refused:
+        shown["refused_files"] = dg.MetadataValue.md("\n".join(refused))
+    return shown
+
+
+def loaded_metadata(report: IngestReport, dataset: str) -> dict[str, object]:
+    """Return what became of the rows of a dataset: counts, shares, rules, drift, and how to look at the quarantine."""
+    files = [file for file in report.files if file.dataset == dataset]
+    counts = {name: sum(getattr(file, name) for file in files) for name in COUNTS}
+    shown: dict[str, object] = {**counts, "dagster/row_count": counts["loaded"]}
+    shown["dagster/table_name"] = f"lake.raw.{dataset}"
+    if counts["rows_read"]:
+        for name in ("quarantined", "duplicate", "unchanged"):
+            shown[f"{name}_share"] = round(counts[name] / counts["rows_read"], 6)
+    if counts["quarantined"]:
+        rules = "\n".join(f"- {rule}: {rows}" for rule, rows in count_rules(files).items())
+        shown["quarantine"] = dg.MetadataValue.md(
+            f"{rules}\n\n`stocklake quarantine show {dataset}` shows each row with its reasons,"
+            f" `stocklake quarantine replay {dataset}` loads those that a corrected contract accepts."
+        )
+    return shown
 
 
 def table_metadata(lake: Lake, table: str) -> dict[str, object]:

@@ -17,6 +17,8 @@ from orchestration.instance import environment, open_instance
 if TYPE_CHECKING:
     import dagster as dg
 
+    from lake.period import Period
+
 
 def run_company(company: Company, *, last_good: bool = False) -> int:
     """Run the whole way for a company and return the exit code: 0, 1, 2 for bad input, 3 for a failed gate.
@@ -34,7 +36,7 @@ def run_company(company: Company, *, last_good: bool = False) -> int:
         return _run_job(company, last_good=last_good)
 
 
-def ingest_company(company: Company, datasets: list[str] | None = None) -> IngestReport:
+def ingest_company(company: Company, datasets: list[str] | None = None, period: "Period | None" = None) -> IngestReport:
     """Land and load what has arrived, without Dagster."""
     from uuid import uuid4
 
@@ -48,7 +50,7 @@ def ingest_company(company: Company, datasets: list[str] | None = None) -> Inges
     _known(datasets, {contract.dataset for contract in contracts})
     run_id = str(uuid4())
     with progress_display(), journal.step(Lake.of(company), run_id, "raw") as record:
-        report = ingest(company, contracts, run_id=run_id, datasets=datasets)
+        report = ingest(company, contracts, run_id=run_id, datasets=datasets, period=period)
         record.counts |= report.totals
         record.message = "; ".join(report.problems)
     return report

@@ -8,7 +8,7 @@ import importlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lake.contracts.document import Node
 from lake.contracts.model import Contract
@@ -43,6 +43,8 @@ class SourceSettings(BaseModel):
     )
 
     kind: str
+    poll_minutes: float | None = Field(None, gt=0)
+    """How often a sensor fetches it; None: only with the daily run."""
 
     def problems(self, contract: Contract) -> Iterator[str]:
         """Yield what in the settings does not go with the rest of the contract: what is wrong and what to do."""

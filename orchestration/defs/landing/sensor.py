@@ -43,6 +43,44 @@ def inbox_sensor(house: House) -> dg.SensorDefinition:
     return sense
 
 
+def fetch_sensor(house: House) -> dg.SensorDefinition:
+    """Return the sensor that fetches from databases, APIs and streams as often as their contracts say.
+
+    The cursor is, per dataset, the number of the interval in which it was fetched last; the run key names dataset and
+    interval, so that one interval starts one run however often the sensor ticks. Such a run loads raw alone: the
+    daily job takes it further.
+    """
+    minutes = {
+        contract.dataset: contract.source.poll_minutes
+        for contract in house.contracts
+        if contract.source is not None and contract.source.poll_minutes is not None
+    }
+
+    @dg.sensor(
+        name="fetch",
+        target=dg.AssetSelection.assets(*(["raw", name] for name in minutes)) if minutes else dg.AssetSelection.groups("raw"),
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING if minutes else dg.DefaultSensorStatus.STOPPED,
+        description="Fetches each source that has `poll_minutes`, once in each such interval.",
+    )
+    def sense(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        seen: dict[str, int] = json.loads(context.cursor or "{}")
+        now = {name: int(time.time() / 60 / every) for name, every in minutes.items()}
+        due = sorted(name for name, interval in now.items() if seen.get(name) != interval)
+        if not due:
+            return dg.SkipReason(f"None of {len(minutes)} sources is due.")
+        requests = [
+            dg.RunRequest(
+                run_key=f"{name}-{now[name]}",
+                asset_selection=[dg.AssetKey(["landing", name]), dg.AssetKey(["raw", name])],
+            )
+            for name in due
+        ]
+        return dg.SensorResult(run_requests=requests, cursor=json.dumps(seen | now))
+
+    return sense
+
+
 def _inbox_state(house: House) -> list[tuple[str, int, int]]:
     """Return path, size in bytes and time of change in ns of every file, sorted by path."""
     state = []

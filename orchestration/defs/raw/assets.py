@@ -1,15 +1,16 @@
 """One step lands and loads every dataset of the company: few, large steps, because each costs seconds to start."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import dagster as dg
+from pydantic import Field
 
 from lake.contracts.model import Contract
 from lake.errors import InputError
 from lake.ingest import IngestReport, ingest
-from lake.ledger import COUNTS
+from lake.period import Period
 from orchestration.house import WRITER_POOL, House, HouseResource, stage
-from orchestration.metadata import column_schema
+from orchestration.metadata import column_schema, delivered_metadata, loaded_metadata
 
 CHECK = "every_delivered_file_loads"
 
@@ -28,24 +29,38 @@ def raw_assets(house: House) -> dg.AssetsDefinition:
         name="ingest",
         specs=specs,
         check_specs=checks,
+        can_subset=True,
         pool=WRITER_POOL,
         op_tags={"stage": "raw"},
     )
     def ingest_all(
-        context: dg.AssetExecutionContext, house: HouseResource
+        context: dg.AssetExecutionContext, config: IngestConfig, house: HouseResource
     ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         """Land what has arrived and load it to its contracts."""
         opened = house.open()
+        chosen = {key.path[-1] for key in context.selected_asset_keys}
+        datasets = None if len(chosen) == len(opened.contracts) else sorted(chosen)
+        period = Period.parse(config.since, config.until)
         with stage(context, opened, "raw") as record:
-            report = ingest(opened.company, opened.contracts, run_id=context.run.run_id)
+            report = ingest(
+                opened.company, opened.contracts, run_id=context.run.run_id, datasets=datasets, period=period
+            )
             record.counts |= report.totals
             if not report.is_clean:
                 record.message = "; ".join(report.problems)
                 record.counts["exit_code"] = InputError.exit_code
         for contract in opened.contracts:
-            yield from _results(report, contract.dataset)
+            if contract.dataset in chosen:
+                yield from _results(report, contract, context.selected_asset_keys)
 
     return ingest_all
+
+
+class IngestConfig(dg.Config):  # type: ignore[misc]
+    """What a launch may say: a range of days, to bring in only what is of it (a backfill)."""
+
+    since: str | None = Field(None, description="First day of a range to fetch or load again, YYYY-MM-DD.")
+    until: str | None = Field(None, description="Last day of it.")
 
 
 _CHECK_DESCRIPTION = (
@@ -58,8 +73,8 @@ def _specs(contract: Contract) -> list[dg.AssetSpec]:
     landed = dg.AssetSpec(
         ["landing", contract.dataset],
         group_name="landing",
-        description=f"Originals as delivered: {contract.location.path}",
-        kinds={contract.location.format if contract.location.format == "csv" else "excel"},
+        description=f"Originals as delivered: {contract.location.path or contract.source}",
+        kinds={contract.source.kind if contract.source else contract.location.format},
         owners=[owner],
         metadata={"contract": str(contract.path.name), "version": contract.version},
     )
@@ -76,13 +91,18 @@ def _specs(contract: Contract) -> list[dg.AssetSpec]:
     return [landed, raw]
 
 
-def _results(report: IngestReport, dataset: str) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+def _results(
+    report: IngestReport, contract: Contract, selected: Collection[dg.AssetKey]
+) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    dataset = contract.dataset
     files = [file for file in report.files if file.dataset == dataset]
-    counts = {name: sum(getattr(file, name) for file in files) for name in COUNTS}
-    yield dg.MaterializeResult(["landing", dataset], metadata={"files": len(files)})
-    yield dg.MaterializeResult(["raw", dataset], metadata={**counts, "dagster/row_count": counts["loaded"]})
     problems = [str(error) for error in report.errors if dataset in str(error)]
     problems += [file.reason or "" for file in files if file.status == "refused"]
+    if dg.AssetKey(["landing", dataset]) in selected:
+        yield dg.MaterializeResult(["landing", dataset], metadata=delivered_metadata(files))
+    if dg.AssetKey(["raw", dataset]) not in selected:
+        return
+    yield dg.MaterializeResult(["raw", dataset], metadata=loaded_metadata(report, dataset))
     yield dg.AssetCheckResult(
         asset_key=["raw", dataset],
         check_name=CHECK,
