@@ -16,6 +16,7 @@ from lake.fetching import fetch
 from lake.landing import LandedFile, land_each
 from lake.ledger import Delivery
 from lake.loading import Loader, count_rules
+from lake.period import Period
 from lake.sources.conforming import compile_format
 from lake.sources.files import find_files, location_glob
 from lake.sources.privacy import key_of
@@ -80,9 +81,16 @@ class IngestReport:
 
 
 def ingest(
-    company: Company, contracts: Sequence[Contract], *, run_id: str, datasets: Sequence[str] | None = None
+    company: Company,
+    contracts: Sequence[Contract],
+    *,
+    run_id: str,
+    datasets: Sequence[str] | None = None,
+    period: Period | None = None,
 ) -> IngestReport:
     """Land and load all that has arrived for `datasets` (default: all), and return what happened.
+
+    With a `period` only what is of its days: files by the date in their names, sources that can be asked for it again.
 
     Files that cannot be used are in the report, not raised; the others load. `ContractError` is raised before
     anything is written: references in a circle or to nothing, a path with an unknown variable, an upsert without key.
@@ -93,7 +101,7 @@ def ingest(
     chosen = [contract for contract in ordered if datasets is None or contract.dataset in datasets]
     pii_key = key_of(company, chosen)
     lake = Lake.of(company)
-    work = _Ingest(company, IngestReport(run_id), _held(lake, contracts))
+    work = _Ingest(company, IngestReport(run_id), _held(lake, contracts), period=period)
     files = sum(len(find_files(company, contract)) for contract in chosen if contract.source is None)
     with progress.stage("raw", total=files) as stage, Loader(lake, run_id, pii_key=pii_key) as loader:
         loader.on_rows = lambda rows: stage.advance(0, rows=rows)
@@ -182,14 +190,17 @@ class _Ingest:
     """Files of X12: each interchange in them is acknowledged once."""
     absent: set[str] = field(default_factory=set)
     """Optional datasets without any file: what refers to them is not checked and does not wait."""
+    period: Period | None = None
 
     def load(self, contract: Contract, loader: Loader) -> Iterator[Delivery]:
         """Land and load one dataset, file by file."""
         if contract.source is not None:
             yield from self._fetch(contract, loader)
             return
-        arrived = list(land_each(self.company, contract, self.held[contract.dataset].by_name))
-        if not arrived and not self._holds_rows(contract.dataset):
+        arrived = list(
+            land_each(self.company, contract, self.held[contract.dataset].by_name, period=self.period)
+        )
+        if not arrived and self.period is None and not self._holds_rows(contract.dataset):
             self._tell_absence(contract)
         missing = sorted(name for name in referred(contract) - self.absent if not self._holds_rows(name))
         waiting = 0
@@ -228,7 +239,7 @@ class _Ingest:
             self._tell_waiting("What is fetched", contract, missing)
             return
         try:
-            yield from fetch(self.company, contract, loader)
+            yield from fetch(self.company, contract, loader, self.period)
         except (InputError, SourceFailed) as error:
             self.report.errors.append(error)
 

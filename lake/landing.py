@@ -10,6 +10,7 @@ from pathlib import Path
 from lake.company import Company
 from lake.contracts.model import Contract
 from lake.errors import FileRefused, StillArriving
+from lake.period import Period
 from lake.sources.files import find_files
 from lake.sources.text import clean
 
@@ -75,7 +76,7 @@ def land(company: Company, contract: Contract) -> list[LandedFile]:
 
 
 def land_each(
-    company: Company, contract: Contract, known: Collection[str] = ()
+    company: Company, contract: Contract, known: Collection[str] = (), *, period: Period | None = None
 ) -> Iterator[tuple[str, LandedFile | FileRefused | StillArriving]]:
     """Yield (name, landed file, or why it was refused or left) for every file of a dataset, sorted by name.
 
@@ -84,6 +85,8 @@ def land_each(
     that came before: what comes under another is hashed while it is copied.
     """
     for name, path in find_files(company, contract):
+        if period is not None and not period.holds(name):
+            continue
         try:
             _check_name(name)
             before = _state(path)

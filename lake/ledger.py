@@ -16,8 +16,9 @@ from lake.connection import Lake, literal, quoted_text, table_exists
 from lake.sources.control import Reconciled
 from lake.sources.drift import Drift
 
-Status = Literal["loaded", "duplicate_delivery", "refused", "replayed"]
-"""replayed: of a delivery loaded before, what left quarantine later; its counts add to those of that delivery."""
+Status = Literal["loaded", "duplicate_delivery", "refused", "replayed", "overtaken"]
+"""replayed: of a delivery loaded before, what left quarantine later; its counts add to those of that delivery.
+overtaken: another process brought the same stretch of a source first; it stands in no ledger."""
 COUNTS = ("rows_read", "loaded", "quarantined", "duplicate", "unchanged")
 QUARANTINE_COLUMNS = (
     "quarantine_id", "delivery_id", "dataset", "file_name", "sheet", "line", "raw_text", "rules", "columns", "messages",
@@ -128,11 +129,14 @@ def position(lake: Lake, dataset: str) -> Mapping[str, Any] | None:
     if not lake.exists:
         return None
     with lake.read() as connection:
-        if not table_exists(connection, "meta", "position"):
-            return None
-        row = connection.execute(
-            f"SELECT position FROM lake.meta.position WHERE dataset = {literal(dataset)}"
-        ).fetchone()
+        return read_position(connection, dataset) if table_exists(connection, "meta", "position") else None
+
+
+def read_position(connection: duckdb.DuckDBPyConnection, dataset: str) -> Mapping[str, Any] | None:
+    """Return the same within a transaction, where the tables are known to be there."""
+    row = connection.execute(
+        f"SELECT position FROM lake.meta.position WHERE dataset = {literal(dataset)}"
+    ).fetchone()
     return None if row is None else json.loads(row[0])
 
 

@@ -46,6 +46,8 @@ class _Waiting:
     arrival: Arrival | None = None
     parsed: Parsed | None = None
     folder: Path = Path()
+    since: Position | None = None
+    """The position that its arrival goes on from."""
 
     def files(self, names: Sequence[str]) -> str:
         """Return Parquet files of its folder as a SQL relation."""
@@ -83,17 +85,24 @@ class Loader:
             if kind is None:
                 self.commit()
 
-    def load(self, contract: Contract, landed: LandedFile, arrival: Arrival | None = None) -> Delivery:
+    def load(
+        self,
+        contract: Contract,
+        landed: LandedFile,
+        arrival: Arrival | None = None,
+        since: Position | None = None,
+    ) -> Delivery:
         """Read one landed file; a refusal is in what it returns, not raised. Its counts are final after the commit.
 
-        The position of its `arrival` commits with its rows, and it is acknowledged after that; not so if refused.
+        The position of its `arrival` commits with its rows, and it is acknowledged after that; not so if refused, or
+        if the position committed by then is not `since` any more: then another process was faster (`overtaken`).
 
         Raises `ContractError` when the contract no longer fits the raw table.
         """
         if self._rows > TRANSACTION_ROWS:
             self.commit()
         delivery = Delivery(contract.dataset, landed.name, landed.sha256, landed.size_bytes)
-        waiting = _Waiting(contract, delivery, landed, arrival)
+        waiting = _Waiting(contract, delivery, landed, arrival, since=since)
         held = self._holds(contract.dataset)
         if repeats := repeated_delivery(held, contract, landed):
             _as_duplicate(delivery, repeats)
@@ -145,7 +154,8 @@ class Loader:
         for one in done:
             if one.folder.name:
                 shutil.rmtree(one.folder, ignore_errors=True)
-            if one.arrival is not None and one.arrival.acknowledge is not None:
+            has_arrived = one.delivery.status in ("loaded", "duplicate_delivery")
+            if has_arrived and one.arrival is not None and one.arrival.acknowledge is not None:
                 one.arrival.acknowledge()
 
     def _parse(self, waiting: _Waiting) -> None:
@@ -227,17 +237,24 @@ class _Transaction:
         self.noted = ledger.noted(self.connection)
         positions: dict[str, tuple[Position, str]] = {}
         for one in waiting:
+            position = one.arrival.position if one.arrival and one.delivery.status != "refused" else None
+            if position is not None and self._is_overtaken(one, positions):
+                one.delivery.status = "overtaken"
+                one.delivery.clear_counts()
+                continue
             self._settle(one)
-            if (
-                one.arrival is not None
-                and one.arrival.position is not None
-                and one.delivery.status != "refused"
-            ):
-                positions[one.delivery.dataset] = (one.arrival.position, one.delivery.delivery_id)
+            if position is not None:
+                positions[one.delivery.dataset] = (position, one.delivery.delivery_id)
         ledger.write_deliveries(self.connection, self.run_id, self.entered)
         ledger.write_findings(self.connection, self.run_id, self.entered)
         ledger.write_positions(self.connection, positions)
         ledger.touch_guard(self.connection)
+
+    def _is_overtaken(self, one: _Waiting, moved: Mapping[str, tuple[Position, str]]) -> bool:
+        """Whether the source went on from elsewhere since: committing now would set its position back."""
+        dataset = one.delivery.dataset
+        stands = moved[dataset][0] if dataset in moved else ledger.read_position(self.connection, dataset)
+        return stands != one.since
 
     def _settle(self, one: _Waiting) -> None:
         delivery = one.delivery

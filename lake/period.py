@@ -24,7 +24,9 @@ class Period:
             return None
         first, last = (None if text is None else _day(text) for text in (since, until))
         if first and last and first > last:
-            raise InputError(f"The range begins on {first} and ends before that, on {last}: exchange the two.")
+            raise InputError(
+                f"The range begins on {first} and ends before that, on {last}: exchange the two."
+            )
         return cls(first, last)
 
     def holds(self, name: str) -> bool:

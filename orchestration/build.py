@@ -36,7 +36,12 @@ def build_definitions(
         assets=[raw, dbt, gate, online_store, forecast_assets(), replenishment, proposal],
         jobs=[daily],
         schedules=[_daily_schedule(company)],
-        sensors=[inbox_sensor(house), fetch_sensor(house), failed_run_sensor(company), failed_tick_sensor(company)],
+        sensors=[
+            inbox_sensor(house),
+            fetch_sensor(house),
+            failed_run_sensor(company),
+            failed_tick_sensor(company),
+        ],
         resources=resources | dict(resource_overrides or {}),
         # In one process: a step under the multiprocess executor costs about 5.5 s to start.
         executor=dg.in_process_executor,

@@ -36,7 +36,9 @@ def run_company(company: Company, *, last_good: bool = False) -> int:
         return _run_job(company, last_good=last_good)
 
 
-def ingest_company(company: Company, datasets: list[str] | None = None, period: "Period | None" = None) -> IngestReport:
+def ingest_company(
+    company: Company, datasets: list[str] | None = None, period: "Period | None" = None
+) -> IngestReport:
     """Land and load what has arrived, without Dagster."""
     from uuid import uuid4
 

@@ -52,6 +52,12 @@ SERVER: dict[str, dict[str, values.Parser]] = {
 }
 """Custom properties of the server, by format; each is a field of `Location`."""
 
+for _format in ("csv", "fixed_width", "json", "jsonl", "xml"):
+    SERVER[_format] |= {
+        "decimal": values.one_of(".", ","),
+        "thousands": values.one_of(".", ",", "'", " ", "\u00a0", "\u202f"),
+    }
+
 PACKED: dict[str, values.Parser] = {
     "member": values.text,
     "maximum_members": values.whole(1),
@@ -192,6 +198,7 @@ def _location(root: Node, variables: Mapping[str, str]) -> tuple[Location | None
     if file_format.value == "csv":
         check_dialect(server, found)
     check_options(server, found)
+    _check_signs(server, found)
     source = _source(server, found)
     if is_fetched and source is None and not server.is_rejected:
         kind.reject("the source is missing: add the custom property `source` with its kind, or a location")
@@ -214,6 +221,11 @@ def _source(server: Node, found: dict[str, Any]) -> SourceSettings | None:
         return source
     given = {"kind": "files", "url": location.value, "storage_options": options}
     return make_settings(server, given | ({"endpoint_url": endpoint.value} if endpoint else {}))
+
+
+def _check_signs(server: Node, found: Mapping[str, Any]) -> None:
+    if found.get("decimal", ".") == found.get("thousands"):
+        server.reject("decimal and thousands are the same sign: correct one")
 
 
 def _formats_with(name: str) -> str:

@@ -48,6 +48,8 @@ class Column:
     """What becomes of personal data before raw: kept, null in every row, or a keyed hash (equal values stay equal)."""
     default: str | None = None
     """Text used where the field is empty."""
+    nulls: tuple[str, ...] = ()
+    """Texts that say there is no value ('n/a'); the whole field has to be one of them."""
     start: int | None = None
     """fixed_width: its first character in the line, 1-based."""
     width: int | None = None
@@ -97,6 +99,8 @@ class Location:
     footer_pattern: str | None = None
     """csv: regular expression that each of the last `footer_lines` lines has to match; they are no rows."""
     footer_lines: int = 1
+    thousands: str = ""
+    """Text files: sign between groups of three digits; a number has it everywhere or nowhere."""
     header_row: int = 1
     """1-based line or row of the (first) header row; rows above are titles."""
     header_rows: int = 1
@@ -117,7 +121,7 @@ class Location:
     hidden_rows: Literal["read", "skip"] = "read"
     """Workbook: whether rows that the sheet hides (or filters out) are data."""
     decimal: Literal[".", ","] | None = None
-    """Workbook: decimal sign of numbers that were typed as text, with or without thousands separators; None: a point."""
+    """Decimal sign of numbers written as text; None: a point. In a workbook thousands may be separated besides."""
     transaction: str | None = None
     """x12: the transaction set whose rows are read: 856, 214 or 846."""
     level: str = "item"

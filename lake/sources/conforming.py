@@ -12,9 +12,10 @@ from functools import lru_cache
 
 import polars as pl
 
-from lake.contracts.model import Column, Contract
+from lake.contracts.model import Column, Contract, Location
 from lake.errors import ContractError
 from lake.sources.block import Block
+from lake.sources.local_text import plain
 
 REASON_SCHEMA: dict[str, pl.DataType] = {
     "row": pl.UInt32(),
@@ -74,7 +75,12 @@ def conform(block: Block, contract: Contract, references: Mapping[str, pl.Series
         text = block.text.get_column(column.name)
         if column.default is not None:
             text = text.fill_null(column.default)
+        is_strange = None
+        if text.dtype == pl.String:
+            text, is_strange = plain(text, column, contract.location)
         values, failures = check_column(text, column, references.get(column.references or ""))
+        if is_strange is not None and is_strange.any():
+            values, failures = _without_strange(values, failures, text, is_strange, column, contract.location)
         typed.append(values)
         reasons.extend(failures)
     frame = pl.DataFrame([*typed, block.lines.alias("_line")])
@@ -89,6 +95,29 @@ def conform(block: Block, contract: Contract, references: Mapping[str, pl.Series
     if failed.height:
         is_good = is_good.scatter(failed["row"].unique(), False)
     return Conformed(frame.filter(is_good), _refused(block, failed), block.rows)
+
+
+def _without_strange(
+    values: pl.Series,
+    failures: list[pl.DataFrame],
+    text: pl.Series,
+    is_strange: pl.Series,
+    column: Column,
+    location: Location,
+) -> tuple[pl.Series, list[pl.DataFrame]]:
+    """Refuse fields that are no numbers as the contract writes them; what they would be otherwise does not count."""
+    rows = is_strange.arg_true()
+    point = location.decimal or "."
+    example = "1" + location.thousands + "234" + (point + "56" if column.type == "number" else "")
+    words = f" is not {_form_words(column)} written as {example}"
+    frame = pl.DataFrame({"row": rows, "text": text.gather(rows)}).select(
+        pl.col("row").cast(pl.UInt32),
+        pl.lit("type").alias("rule"),
+        pl.lit(column.name).alias("column"),
+        _quoted(words).alias("message"),
+    )
+    others = [failure.filter(~pl.col("row").is_in(rows.implode())) for failure in failures]
+    return values.set(is_strange, None), [*others, frame]
 
 
 def _without_deleted(failed: pl.DataFrame, is_deleted: pl.Series, keys: Sequence[str]) -> pl.DataFrame:

@@ -8,11 +8,12 @@ and what arrives twice is found by its content or its key.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from lake.company import Company
 from lake.contracts.model import Contract
 from lake.contracts.source_settings import KINDS, load
+from lake.period import Period
 
 Position = Mapping[str, Any]
 """What a source goes on from, as JSON: a cursor, a log position, an offset with the incarnation of its stream."""
@@ -27,7 +28,7 @@ class Arrival:
     path: Path
     """Moved into landing by the caller."""
     position: Position | None = None
-    """Commits with the rows; None leaves the position as it is."""
+    """Commits with the rows, unless another process has moved it meanwhile; None leaves it as it is."""
     acknowledge: Callable[[], None] | None = None
     """Called after the commit, perhaps twice or (after a crash) never."""
 
@@ -43,6 +44,14 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Let go of connections."""
+
+
+@runtime_checkable
+class Rangeable(Protocol):
+    """A source that can be asked again for what is of a range of days."""
+
+    def between(self, period: Period) -> Iterator[Arrival]:
+        """Yield what is of these days, however often it was fetched before; positions do not count."""
 
 
 def open_source(company: Company, contract: Contract) -> Source:

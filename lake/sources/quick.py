@@ -21,6 +21,7 @@ from lake.sources.conforming import (
     strptime,
     timestamp_formats,
 )
+from lake.sources.local_text import plain
 
 SAMPLE_ROWS, SAMPLE_KINDS = 1_000, 300
 """A column whose first rows have so few different texts is looked up instead of parsed."""
@@ -66,8 +67,11 @@ class Separator:
         reference = self.references.get(column.references or "")
         if text.dtype != pl.String:
             return _as_judged(text, column, reference)
+        text, is_strange = plain(text, column, self.contract.location)
         values, is_good = self._cast(text, column)
         masks = [] if is_good is None else [is_good]
+        if is_strange is not None:
+            masks.append(~is_strange)
         if column.required or column.key:
             masks.append(text.is_not_null())
             if column.type == "string":

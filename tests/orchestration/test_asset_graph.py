@@ -124,4 +124,7 @@ def test_one_run_leaves_little_in_dagsters_home(small_home: SmallHome) -> None:
 
 
 if __name__ == "__main__":
+    from orchestration.run import prepare
+
+    prepare(load_company("example"))
     SNAPSHOT.write_text(drawn(build_definitions(load_company("example"))), encoding="utf-8")

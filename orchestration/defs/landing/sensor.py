@@ -58,7 +58,9 @@ def fetch_sensor(house: House) -> dg.SensorDefinition:
 
     @dg.sensor(
         name="fetch",
-        target=dg.AssetSelection.assets(*(["raw", name] for name in minutes)) if minutes else dg.AssetSelection.groups("raw"),
+        target=dg.AssetSelection.assets(*(["raw", name] for name in minutes))
+        if minutes
+        else dg.AssetSelection.groups("raw"),
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING if minutes else dg.DefaultSensorStatus.STOPPED,
         description="Fetches each source that has `poll_minutes`, once in each such interval.",
