@@ -6,8 +6,9 @@ python-calamine and not fastexcel: as text, fastexcel 0.21 loses booleans and al
 """
 
 import io
+import struct
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from itertools import islice
@@ -42,6 +43,9 @@ class CellError:
 Value = str | int | float | bool | date | datetime | time | timedelta | CellError
 
 
+_BEFORE_CONTAINERS = (b"\x09\x00", b"\x09\x02", b"\x09\x04")
+
+
 @dataclass(frozen=True)
 class Sheet:
     """One sheet of a workbook."""
@@ -73,7 +77,13 @@ class Workbook:
         """Open the file at `path`, whose name in messages is `name`."""
         self.path, self.name = path, name
         with path.open("rb") as stream:
-            self._is_compound = stream.read(8) == SIGNATURE
+            head = stream.read(8)
+        if head[:2] in _BEFORE_CONTAINERS:
+            raise FileRefused(
+                f"{name} is a workbook of Excel 2, 3 or 4, which nothing here reads: open it, save it as .xlsx and deliver"
+                " that."
+            )
+        self._is_compound = head == SIGNATURE
         self._data = without_own_password(path.read_bytes()) if self._is_compound else b""
         if not self._is_compound:
             with closing(Parts(path, name)) as parts:
@@ -91,27 +101,37 @@ class Workbook:
         )
 
     def _open(self) -> calamine.CalamineWorkbook:
-        try:
+        with self._refusing():
             if self._is_compound:
                 return calamine.CalamineWorkbook.from_filelike(io.BytesIO(self._data))
             return calamine.CalamineWorkbook.from_path(self.path)
+
+    @contextmanager
+    def _refusing(self, where: str = "") -> Iterator[None]:
+        """Make what damaged content raises, in calamine or in the layout, a refusal of the file."""
+        try:
+            yield
         except calamine.PasswordError as error:
             raise FileRefused(
                 f"{self.name} is locked with a password: save it without one and deliver it again."
             ) from error
-        except _ERRORS as error:
-            raise self._unreadable(error) from error
+        except BaseException as error:
+            # A panic of calamine's Rust is no Exception, and its class has no name to import.
+            if not isinstance(error, _ERRORS) and type(error).__name__ != "PanicException":
+                raise
+            first = (str(error).splitlines() or [type(error).__name__])[0]
+            raise FileRefused(
+                f"{self.name}{where} cannot be read as a workbook ({first}): save it again as .xlsx and deliver it again."
+            ) from error
 
     def grid(self, sheet: Sheet) -> Grid:
         """Return the used cells of a sheet, and its layout.
 
         Raises `FileRefused` for a sheet that is damaged or reaches too far, before memory is taken for it.
         """
-        layout = self._layout(sheet)
-        try:
+        with self._refusing(f", sheet {sheet.name!r}"):
+            layout = self._layout(sheet)
             found = self._book.get_sheet_by_index(sheet.position - 1)
-        except _ERRORS as error:
-            raise self._unreadable(error, f", sheet {sheet.name!r}") from error
         if found.start is None or not found.height:
             return Grid(0, 0, 0, iter(()), layout)
         first_row, first_column = found.start
@@ -129,15 +149,10 @@ class Workbook:
             layout: Layout = self._kind.read_layout(parts, sheet.position - 1, sheet.name, tells_value)
             return layout
 
-    def _unreadable(self, error: BaseException, where: str = "") -> FileRefused:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        return FileRefused(
-            f"{self.name}{where} cannot be read as a workbook ({first}): save it again as .xlsx and deliver it again."
-        )
-
 
 _ERRORS = (
     calamine.CalamineError, calamine.XmlError, calamine.ZipError, calamine.WorksheetNotFound, OSError, ValueError,
+    IndexError, KeyError, struct.error,
 )  # fmt: skip
 
 

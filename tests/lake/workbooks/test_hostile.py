@@ -2,6 +2,7 @@
 
 import struct
 import zipfile
+from random import Random
 
 import openpyxl
 import pytest
@@ -9,7 +10,14 @@ import pytest
 from lake.errors import FileRefused
 from lake.sources.workbooks import parts
 from lake.sources.workbooks.workbook import Workbook
-from tests.lake.workbooks.kit import ods_number, ods_row, replace_part, write_ods
+from tests.lake.workbooks.kit import (
+    needs_real_workbooks,
+    ods_number,
+    ods_row,
+    real_workbook,
+    replace_part,
+    write_ods,
+)
 
 
 def read(path):
@@ -90,3 +98,29 @@ def test_a_workbook_cut_off_is_refused(workbook, share):
     workbook.write_bytes(content[: int(len(content) * share)])
     with pytest.raises(FileRefused, match="damaged"):
         read(workbook)
+
+
+@needs_real_workbooks
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("name", ["51498.xls", "50833.xls", "sample.xlsb", "sample.xlsx"])
+def test_damaged_bytes_are_read_or_refused_and_nothing_else(tmp_path, name):
+    random = Random(7)
+    whole = real_workbook(tmp_path, name).read_bytes()
+    path = tmp_path / f"damaged-{name}"
+    refused = 0
+    for _ in range(40):
+        content = bytearray(whole)
+        for _ in range(random.randint(1, 30)):
+            content[random.randrange(len(content))] = random.randrange(256)
+        path.write_bytes(content)
+        try:
+            read(path)
+        except FileRefused:
+            refused += 1
+    assert refused
+
+
+@needs_real_workbooks
+def test_workbooks_from_before_containers_are_told(tmp_path):
+    with pytest.raises(FileRefused, match="Excel 2, 3 or 4"):
+        read(real_workbook(tmp_path, "testEXCEL_4.xls"))
