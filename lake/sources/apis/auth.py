@@ -3,32 +3,40 @@
 import base64
 import time
 from collections.abc import Generator
-from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import httpx
-from authlib.integrations.base_client.errors import OAuthError
-from authlib.integrations.httpx_client import OAuth2Client
+import orjson
 
 from lake.errors import SourceFailed
-from lake.sources.apis.bodies import TryAgain
+from lake.sources.apis.bodies import TryAgain, read_body
 from lake.sources.apis.settings import ApiKey, Auth, Basic, Bearer, OAuth2
 
+_TOKEN_BYTES, _TOKEN_S = 1 << 20, 60
 _EARLY_S = 30
 """A token is renewed so long before it ends: it has to last for the way."""
 
 
 class Credentials(httpx.Auth):
-    """Puts credentials on a request; `hidden` are the texts that stand in no message."""
+    """Puts credentials on a request, and knows which texts stand in no message."""
 
-    hidden: tuple[str, ...] = ()
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """Return what must not be told."""
+        return ()
 
-    def close(self) -> None:
-        """Let go of connections."""
+    @property
+    def is_due(self) -> bool:
+        """Whether they have to be renewed before the next request."""
+        return False
+
+    def renew(self, client: httpx.Client) -> bool:
+        """Renew them; False if they are what they are. Raises `SourceFailed`, `TryAgain` or httpx errors."""
+        return False
 
 
-def credentials(auth: Auth | None, **transport: Any) -> Credentials:
-    """Return what puts the credentials on each request; `transport` are options of the client that fetches tokens.
+def credentials(auth: Auth | None) -> Credentials:
+    """Return what puts the credentials on each request.
 
     Raises `InputError` for a reference to a secret that is not there.
     """
@@ -45,14 +53,17 @@ def credentials(auth: Auth | None, **transport: Any) -> Credentials:
             token = auth.token.reveal()
             return _Header("Authorization", f"Bearer {token}", token)
         case OAuth2():
-            return _ClientCredentials(auth, transport)
+            return _ClientCredentials(auth)
     return Credentials()
 
 
 class _Header(Credentials):
     def __init__(self, name: str, value: str, *hidden: str) -> None:
-        self.name, self.value = name, value
-        self.hidden = (value, *hidden)
+        self.name, self.value, self._hidden = name, value, (value, *hidden)
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        return self._hidden
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         request.headers[self.name] = self.value
@@ -62,7 +73,10 @@ class _Header(Credentials):
 class _Parameter(Credentials):
     def __init__(self, name: str, value: str) -> None:
         self.name, self.value = name, value
-        self.hidden = (value, quote(value, safe=""))
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        return self.value, quote(self.value, safe="")
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         request.url = request.url.copy_set_param(self.name, self.value)
@@ -72,48 +86,53 @@ class _Parameter(Credentials):
 class _ClientCredentials(Credentials):
     """A token in memory: fetched when first needed, renewed before it ends, and once when it is refused."""
 
-    def __init__(self, auth: OAuth2, transport: dict[str, Any]) -> None:
-        self.auth = auth
-        secret = auth.client_secret.reveal()
-        self.client = OAuth2Client(
-            auth.client_id.reveal(),
-            secret,
-            scope=auth.scope,
-            token_endpoint_auth_method=f"client_secret_{'basic' if auth.credentials_in == 'header' else 'post'}",
-            **transport,
-        )
-        self.hidden = (secret, quote(secret, safe=""))
+    def __init__(self, auth: OAuth2) -> None:
+        self.auth, self.client_id, self.secret = auth, auth.client_id.reveal(), auth.client_secret.reveal()
         self.token, self.ends_at = "", 0.0
 
-    def close(self) -> None:
-        self.client.close()
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        return self.secret, quote_plus(self.secret), self.token
+
+    @property
+    def is_due(self) -> bool:
+        return time.monotonic() >= self.ends_at
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        if time.monotonic() >= self.ends_at:
-            self._fetch()
         request.headers["Authorization"] = f"Bearer {self.token}"
-        response = yield request
-        if response.status_code == httpx.codes.UNAUTHORIZED:
-            self._fetch()
-            request.headers["Authorization"] = f"Bearer {self.token}"
-            yield request
+        yield request
 
-    def _fetch(self) -> None:
-        where = httpx.URL(self.auth.token_url).host
+    def renew(self, client: httpx.Client) -> bool:
+        """Ask for a token (RFC 6749, 4.4.2), the client named as 2.3.1 has it."""
+        fields, headers = (
+            {"grant_type": "client_credentials", **self.auth.parameters},
+            {"Accept-Encoding": "identity"},
+        )
+        if self.auth.scope:
+            fields["scope"] = self.auth.scope
+        if self.auth.credentials_in == "body":
+            fields |= {"client_id": self.client_id, "client_secret": self.secret}
+        else:
+            both = f"{quote_plus(self.client_id)}:{quote_plus(self.secret)}"
+            headers["Authorization"] = "Basic " + base64.b64encode(both.encode()).decode()
+        with client.stream("POST", self.auth.token_url, data=fields, headers=headers, auth=None) as response:
+            self._keep(response)
+        return True
+
+    def _keep(self, response: httpx.Response) -> None:
+        """Take the token out of the answer."""
+        where, status = httpx.URL(self.auth.token_url).host, response.status_code
+        if status >= 500 or status == httpx.codes.TOO_MANY_REQUESTS:
+            raise TryAgain(f"got no token from {where} (status {status})")
         try:
-            found = self.client.fetch_token(
-                self.auth.token_url, grant_type="client_credentials", **self.auth.parameters
-            )
-            self.token = str(found["access_token"])
-            self.hidden = (*self.hidden[:2], self.token)
-            lasts_s = float(found.get("expires_in") or 300)
-        except OAuthError as error:
-            # The description may repeat what was sent; the code is one of RFC 6749's words.
-            raise SourceFailed(
-                f"got no token from {where} ({str(error.error)[:60]!r}): correct client_id, client_secret or scope"
-            ) from None
-        except httpx.HTTPStatusError as error:
-            raise TryAgain(f"got no token from {where} (status {error.response.status_code})") from None
-        except (ValueError, KeyError, TypeError) as error:
-            raise TryAgain(f"got an answer without a token from {where}") from error
+            said = orjson.loads(read_body(response, _TOKEN_BYTES, time.monotonic() + _TOKEN_S))
+            if status != httpx.codes.OK:
+                # The description may repeat what was sent; the code is one of RFC 6749's words.
+                raise SourceFailed(
+                    f"got no token from {where} (status {status}, {str(said.get('error'))[:60]!r}): correct client_id,"
+                    " client_secret or scope"
+                )
+            self.token, lasts_s = str(said["access_token"]), float(said.get("expires_in") or 300)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise TryAgain(f"got an answer without a token from {where} (status {status})") from error
         self.ends_at = time.monotonic() + max(1.0, lasts_s - min(_EARLY_S, lasts_s / 2))

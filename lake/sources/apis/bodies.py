@@ -28,6 +28,10 @@ class Gone(SourceFailed):
     """Status 410: what was kept to go on from does not exist any more."""
 
 
+class Unauthorized(SourceFailed):
+    """Status 401: the credentials are not, or no longer, good."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """One answer, whole."""

@@ -19,12 +19,13 @@ from tenacity.wait import wait_exponential_jitter
 
 from lake.errors import SourceFailed
 from lake.sources.apis.auth import credentials
-from lake.sources.apis.bodies import Answer, Gone, TryAgain, parse, read_body
+from lake.sources.apis.bodies import Answer, Gone, TryAgain, Unauthorized, parse, read_body
 from lake.sources.apis.settings import ApiKey, ApiSettings, safe_url
 
 MAXIMUM_REDIRECTS = 5
 MAXIMUM_WAIT_S = 60
 
+_FAILURES: dict[int, type[SourceFailed]] = {401: Unauthorized, 410: Gone}
 Accepted = TypeVar("Accepted")
 
 
@@ -55,8 +56,7 @@ class Client:
         ]
         self.base = httpx.URL(self._checked(settings.url.reveal()))
         verify = ssl.create_default_context(cafile=settings.ca_file) if settings.ca_file else True
-        transport = {"timeout": self.limits.timeout_s, "verify": verify}
-        self._credentials = credentials(settings.auth, **transport)
+        self._credentials = credentials(settings.auth)
         self._http = httpx.Client(
             auth=self._credentials,
             headers={"Accept": ", ".join(accept), "Accept-Encoding": "gzip", **headers, **revealed},
@@ -71,7 +71,6 @@ class Client:
     def close(self) -> None:
         """Let go of connections."""
         self._http.close()
-        self._credentials.close()
 
     def get(self, request: Request, accept: Callable[[Answer], Accepted]) -> Accepted:
         """Return what `accept` makes of the answer; it raises `TryAgain` for one that is not as agreed.
@@ -118,20 +117,29 @@ class Client:
         return str(target)
 
     def _once(self, request: Request) -> Answer:
-        url = request.full_url
         try:
-            for _ in range(MAXIMUM_REDIRECTS + 1):
-                self._pace()
-                with self._http.stream("GET", url) as response:
-                    if not response.has_redirect_location:
-                        return self._answer(response, url)
-                    url = httpx.URL(self.own_url(response.headers["location"], url))
+            if self._credentials.is_due:
+                self._credentials.renew(self._http)
+            try:
+                return self._ask(request.full_url)
+            except Unauthorized:
+                if not self._credentials.renew(self._http):
+                    raise
+                return self._ask(request.full_url)
         except httpx.TransportError as error:
             if "CERTIFICATE_VERIFY_FAILED" in str(error):
                 raise SourceFailed("shows a certificate that nobody known has signed: set ca_file") from error
             raise TryAgain(f"broke off ({type(error).__name__})") from error
         except httpx.InvalidURL as error:
             raise SourceFailed("names a URL that is none") from error
+
+    def _ask(self, url: httpx.URL) -> Answer:
+        for _ in range(MAXIMUM_REDIRECTS + 1):
+            self._pace()
+            with self._http.stream("GET", url) as response:
+                if not response.has_redirect_location:
+                    return self._answer(response, url)
+                url = httpx.URL(self.own_url(response.headers["location"], url))
         raise SourceFailed(f"redirects more than {MAXIMUM_REDIRECTS} times")
 
     def _answer(self, response: httpx.Response, url: httpx.URL) -> Answer:
@@ -140,8 +148,9 @@ class Client:
         if status == httpx.codes.TOO_MANY_REQUESTS or status >= 500:
             raise TryAgain(f"answered with status {status}", _retry_after_s(response.headers))
         if status != httpx.codes.OK:
-            failure = Gone if status == httpx.codes.GONE else SourceFailed
-            raise failure(f"answered with status {status}{self._excerpt(response)}")
+            raise _FAILURES.get(status, SourceFailed)(
+                f"answered with status {status}{self._excerpt(response)}"
+            )
         body = read_body(response, int(self.limits.page_mb * 1e6), deadline)
         return Answer(body, parse(body, response.headers, self.accept), response.headers, url)
 

@@ -103,7 +103,7 @@ def test_a_token_that_ends_or_is_refused_is_renewed(tmp_path, api, monkeypatch):
 def test_a_client_that_is_unknown_is_told_without_its_secret(tmp_path, api, monkeypatch):
     monkeypatch.setenv("KEY", "wr0ng")
     found = fetched(company(tmp_path), contract(api, "/next", auth=oauth(api, credentials_in="body"), **NEXT))
-    assert "got no token from 127.0.0.1 ('invalid_client')" in found.error
+    assert "got no token from 127.0.0.1 (status 401, 'invalid_client')" in found.error
     assert "wr0ng" not in found.error
     assert len(api.asked("/token")) == 1
 
