@@ -94,7 +94,7 @@ def test_bodies_go_when_they_are_loaded_and_ids_when_they_are_old(tmp_path):
         assert spool.put([received("5", b'"5"' + b" " * 10_000)]) == ["repeated"]
         spool.forget(60, 30)
         assert spool.put([received("5", b'"5"' + b" " * 10_000)]) == ["landed"]
-        assert [row[0] for row in spool.waiting(0, spool.newest)][-1] == 101
+        assert [row[0] for row in spool.waiting(0, spool.newest)][-1] > 100
 
 
 def test_many_deliveries_are_few_files_and_a_refused_row_keeps_its_payload(house, monkeypatch):
