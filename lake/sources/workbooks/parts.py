@@ -3,8 +3,11 @@
 XML is read without entities, document types and network.
 """
 
+import lzma
 import posixpath
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +23,13 @@ MAX_PART_BYTES = 256 << 20
 CHUNK_BYTES = 4 << 20
 
 
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, RuntimeError, ValueError, NotImplementedError,
+    struct.error,
+)  # fmt: skip
+"""What `zipfile` raises over an archive that is broken, encrypted or packed in an unknown way."""
+
+
 class Parts:
     """The parts of one workbook. Raises `FileRefused` for an archive that is damaged or inflates beyond all measure."""
 
@@ -28,7 +38,7 @@ class Parts:
         self.name = name
         try:
             self.archive = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        except _DAMAGE as error:
             raise self._damaged(error) from error
         entries = self.archive.infolist()
         inflated = sum(entry.file_size for entry in entries)
@@ -55,14 +65,7 @@ class Parts:
             with self.archive.open(self._entries[_normal(part)]) as stream:
                 while chunk := stream.read(CHUNK_BYTES):
                     yield chunk
-        except (
-            zipfile.BadZipFile,
-            OSError,
-            EOFError,
-            RuntimeError,
-            ValueError,
-            NotImplementedError,
-        ) as error:
+        except _DAMAGE as error:
             raise self._damaged(error) from error
 
     def content(self, part: str) -> bytes:
