@@ -182,9 +182,22 @@ class Loader:
         delivery.drift, delivery.control = parsed.drift, parsed.control
         _refuse_untied(contract, delivery)
         waiting.contract = replace(contract, columns=(*contract.columns, *parsed.evolved))
+        if parsed.evolved:
+            self._check_width(waiting.contract, delivery)
         delivery.rows_read, delivery.quarantined = parsed.rows_read, parsed.quarantined
         delivery.loaded, delivery.rules = parsed.good, dict(parsed.rules)
         self._rows += parsed.rows_read
+
+    def _check_width(self, contract: Contract, delivery: Delivery) -> None:
+        self.commit()  # what waits may have brought columns too
+        with self.lake.read() as connection:
+            columns = raw.width(connection, contract)
+        if columns > raw.MOST_COLUMNS:
+            raise FileRefused(
+                f"{delivery.file_name} has new columns, with which raw.{contract.dataset} would have {columns:,}, more than"
+                f" {raw.MOST_COLUMNS:,}: deliver it with the columns of the contract {contract.path.name}, or let"
+                " `schema_policy.new_columns` freeze."
+            )
 
     def _work_folder(self) -> Path:
         """Return the folder of parsed rows of this loader, on the file system of the lake's data."""

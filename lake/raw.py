@@ -21,6 +21,8 @@ PROVENANCE = {
 HISTORY = {"_valid_from": "TIMESTAMP", "_valid_to": "TIMESTAMP", "_is_current": "BOOLEAN"}
 """Columns of a raw table with write mode `history`, after these."""
 
+MOST_COLUMNS = 1_000
+"""Of a raw table with columns that no contract names. The catalogue fails beyond 2,000."""
 _DECIMAL = re.compile(r"DECIMAL\((\d+), ?(\d+)\)")
 _INTEGER_DIGITS = 19
 
@@ -63,6 +65,14 @@ def ensure_table(connection: duckdb.DuckDBPyConnection, contract: Contract) -> N
             connection.execute(f"ALTER TABLE {table(contract)} ADD COLUMN {quoted_name(name)} {type_}")
         elif found[name].replace(" ", "") != type_.replace(" ", ""):
             _widen(connection, contract, name, found[name], type_)
+
+
+def width(connection: duckdb.DuckDBPyConnection, contract: Contract) -> int:
+    """Return how many columns the raw table would have with those of the contract."""
+    if not table_exists(connection, "raw", contract.dataset):
+        return len(table_schema(contract))
+    found = {row[0] for row in connection.execute(f"DESCRIBE {table(contract)}").fetchall()}
+    return len(found | set(table_schema(contract)))
 
 
 def _widen(connection: duckdb.DuckDBPyConnection, contract: Contract, name: str, old: str, new: str) -> None:

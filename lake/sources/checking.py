@@ -87,8 +87,9 @@ class CheckedFile:
     def _judge_columns(self, block: Block) -> Reason | None:
         """Note drift of the columns, let in what evolves, and return why every row is quarantined, if so."""
         self._note(judge_header(self.asked, self._passing, self._renamed, block))
-        evolving = {drift.column for drift in self.drift if drift.kind == "new" and drift.policy == "evolve"}
-        self.evolved = tuple(column for column in self._passing if column.source_name in evolving)
+        renamed = {drift.new for drift in self.drift if drift.kind == "renamed"}
+        if self.asked.policy("new_columns") == "evolve":
+            self.evolved = tuple(column for column in self._passing if column.source_name not in renamed)
         messages = [drift.message for drift in self.drift if drift.policy == "quarantine"]
         return Reason("schema", None, "; ".join(messages)) if messages else None
 

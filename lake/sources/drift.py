@@ -17,6 +17,12 @@ from lake.sources.conforming import conform
 
 SAMPLE_ROWS = 500
 """Rows of a file's first block that are held against other columns' rules, where most of a column's values fail."""
+TOLD_COLUMNS = 20
+"""New columns of one file that are named one by one."""
+COMPARED_COLUMNS = 50
+"""New columns of one file whose values are held against those of missing ones."""
+EVOLVING_COLUMNS = 100
+"""New columns that one file may bring into raw; more is no schema that evolves."""
 _FITS = 0.9
 _MOST = 0.5
 _FORM_RULES = {"type", "scale"}
@@ -34,6 +40,8 @@ class Drift:
     message: str
     """What is different and what was done, without the file's name."""
     policy: str = "freeze"
+    new: str | None = None
+    """Of a renamed column: its title now."""
 
 
 def new_columns(titles: Iterable[str], taken: Iterable[str]) -> tuple[Column, ...]:
@@ -58,14 +66,16 @@ def judge_header(
     these to the missing columns whose names are similar.
     """
     missing = [] if block.header is None else [c for c in contract.columns if c.name not in block.header]
-    renamed = dict(renamed) | _same_shape(contract, missing, extra, renamed, block)
-    found = []
-    for column in extra:
-        if column.source_name in renamed:
-            old = contract.column(renamed[column.source_name])
-            found.append(_renamed(old, column, contract))
-        else:
-            found.append(_new(column, contract))
+    renamed = dict(renamed) | _same_shape(contract, missing, extra[:COMPARED_COLUMNS], renamed, block)
+    found = [
+        _renamed(contract.column(renamed[column.source_name]), column, contract)
+        for column in extra
+        if column.source_name in renamed
+    ]
+    new = [column for column in extra if column.source_name not in renamed]
+    found += [_new(column, contract) for column in new[:TOLD_COLUMNS]]
+    if len(new) > TOLD_COLUMNS:
+        found.append(_many_new(len(new) - TOLD_COLUMNS, contract))
     for column in missing:
         if column.name not in renamed.values():
             policy = contract.policy("missing_columns", column.name)
@@ -85,7 +95,7 @@ def _renamed(old: Column, new: Column, contract: Contract) -> Drift:
     policy = contract.policy("renamed_columns")
     done = _done(policy, "the old one is null, the new one passed over")
     message = f"the column {new.source_name[:100]!r} is not in the contract and {old.source_name!r} is missing: renamed? {done}"
-    return Drift("renamed", old.name, message, policy)
+    return Drift("renamed", old.name, message, policy, new.source_name)
 
 
 def _new(column: Column, contract: Contract) -> Drift:
@@ -93,6 +103,17 @@ def _new(column: Column, contract: Contract) -> Drift:
     title = repr(column.source_name[:100]) if column.source_name else "without a header"
     done = f"loaded as text into {column.name}" if policy == "evolve" else _done(policy, "passed over")
     return Drift("new", column.source_name, f"the column {title} is new: {done}", policy)
+
+
+def _many_new(more: int, contract: Contract) -> Drift:
+    policy = contract.policy("new_columns")
+    if policy == "evolve" and more + TOLD_COLUMNS > EVOLVING_COLUMNS:
+        message = (
+            f"{more:,} more columns are new, and one file may bring {EVOLVING_COLUMNS}: the file is refused"
+        )
+        return Drift("new", None, message, "reject")
+    outcome = "loaded as text" if policy == "evolve" else "passed over"
+    return Drift("new", None, f"{more:,} more columns are new: {_done(policy, outcome)}", policy)
 
 
 def _done(policy: str, otherwise: str) -> str:
