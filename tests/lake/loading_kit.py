@@ -1,15 +1,18 @@
 """What the tests of loading share: a company in a temporary folder, short contracts, and a look into the lake."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from lake.company import Company, CompanySettings
+from lake.company import PROJECT_ROOT, Company, CompanySettings
 from lake.connection import Lake
 from lake.contracts.model import Column, Contract, Location
 from lake.ingest import IngestReport, ingest
 
+DATA = Path(os.environ.get("STOCKLAKE_DATA") or PROJECT_ROOT.parent / "shared" / "data")
+"""Real data made by others; a test skips where it is absent."""
 ITEM_COLUMNS = (
     Column("item_id", "Item", "string", required=True, key=True),
     Column("quantity", "Qty", "integer", required=True, minimum=-5, maximum=500),

@@ -11,13 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.csv_reading import DATA
 from lake.contracts.model import Column
 from lake.errors import FileRefused
 from lake.sources import files
 from lake.sources.conforming import conform
 from lake.sources.files import read_csv
-from tests.lake.loading_kit import contract
+from tests.lake.loading_kit import DATA, contract
 
 NAMES = ("a", "b", "c")
 COLUMNS = tuple(Column(name, name.upper(), "string") for name in NAMES)

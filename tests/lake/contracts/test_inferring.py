@@ -10,7 +10,6 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.csv_reading import DATA
 from lake.company import Company
 from lake.contracts.inferring import infer
 from lake.contracts.linting import examine
@@ -20,6 +19,7 @@ from lake.errors import FileRefused
 from lake.sources.conforming import conform
 from lake.sources.readers import reader
 from orchestration.cli import app
+from tests.lake.loading_kit import DATA
 from tests.lake.loading_kit import company as new_company
 
 
@@ -113,6 +113,16 @@ def test_day_and_month_are_told_by_evidence_or_flagged(company, tmp_path):
     contract, text = accepted(company, write(tmp_path / "b.csv", table))
     assert contract.column("due").format == "%m/%d/%Y"
     assert "AMBIGUOUS" not in text
+
+
+def test_local_decimals_and_words_for_nothing(company, tmp_path):
+    table = [["Artikel", "Preis", "Gewicht"], *[[f"{i:04d}", f"{i},{i % 90 + 10}" if i < 1000 else f"1.{i - 1000:03d},50", "n/a" if i % 5 else "1,5"] for i in range(950, 1100)]]  # fmt: skip
+    path = write(tmp_path / "preise.csv", table, ";")
+    contract, _ = accepted(company, path)
+    assert (contract.location.decimal, contract.location.thousands) == (",", ".")
+    frame = load(contract, path)
+    assert frame["preis"].max() == Decimal("1099.50")
+    assert frame["gewicht"].drop_nulls().unique().to_list() == [Decimal("1.5")]
 
 
 def test_headerless_titled_and_odd_headers(company, tmp_path):
