@@ -204,6 +204,10 @@ class ApiSettings(SourceSettings):
         """Take numbers and true/false as they are written in a URL."""
         if not isinstance(value, dict):
             return value
+        if any("${" in str(item) for item in value.values()):
+            raise ValueError(
+                "hold a reference: a key in the query is `auth: {kind: api_key, parameter: NAME}`"
+            )
         return {
             key: str(item).lower() if isinstance(item, bool) else str(item) for key, item in value.items()
         }

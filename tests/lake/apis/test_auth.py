@@ -126,6 +126,7 @@ def test_one_401_with_a_new_token_is_the_end(tmp_path, api):
         ({"auth": {"kind": "magic"}}, "magic"), ({"paging": {"kind": "cursor"}}, "path` in the body"),
         ({"incremental": {"column": "id", "parameter": "p", "template": "x"}}, "{since}"),
         ({"resume": True, "paging": {"kind": "page"}}, "resume goes on"), ({"what": 1}, "Extra"),
+        ({"parameters": {"key": "${env:KEY}"}}, "kind: api_key"),
     ],
 )  # fmt: skip
 def test_settings_are_judged_where_they_are_written(api, settings, said):
