@@ -11,10 +11,12 @@ from typing import Any
 from lake.contracts.model import Contract
 from lake.errors import FileRefused
 from lake.sources.block import Block, Reason, Refused
-from lake.sources.json_records import NotJson, Record, Shape, decode, many_objects
+from lake.sources.json_records import NotJson, Record, Shape, decode, decode_together, many_objects
 from lake.sources.text import GROUP_LINES, MAXIMUM_LINE_CHARACTERS, clean, line_groups, text_chunks
 
 _SPACE = " \t\r\n"
+TOGETHER_LINES = 250
+"""Lines decoded in one go. One that is odd makes all of them be decoded again one by one."""
 
 
 def read_jsonl(path: Path, name: str, contract: Contract) -> Iterator[Block]:
@@ -34,30 +36,45 @@ def read_jsonl(path: Path, name: str, contract: Contract) -> Iterator[Block]:
 
 
 def _line_block(lines: list[str], first: int, shape: Shape) -> Block:
+    there = [
+        (number, stripped)
+        for number, text in enumerate(lines, start=first)
+        if (stripped := text.strip(_SPACE))
+    ]
     records: list[Record] = []
-    numbers: list[int] = []
+    kept: list[tuple[int, str]] = []
     refused: list[Refused] = []
     with many_objects():
-        for number, text in enumerate(lines, start=first):
-            stripped = text.strip(_SPACE)
-            if not stripped:
-                continue
-            try:
-                record, end = decode(stripped)
-                if end != len(stripped):
-                    raise NotJson("more stands after the object", end)
-                if type(record) is not dict:
-                    raise NotJson("the line holds a value that is no object")
-            except NotJson as error:
-                refused.append(_no_record(number, stripped, str(error)))
+        for start in range(0, len(there), TOGETHER_LINES):
+            some = there[start : start + TOGETHER_LINES]
+            together = decode_together([text for _, text in some], shape.opened)
+            if together is not None:
+                records += together
+                kept += some
             else:
-                records.append(record)
-                numbers.append(number)
-        return shape.block(records, numbers, lambda row: lines[numbers[row] - first].strip(_SPACE), refused)
+                _decode_each(some, records, kept, refused)
+        return shape.block(records, [number for number, _ in kept], lambda row: kept[row][1], refused)
 
 
-def _no_record(number: int, text: str, message: str) -> Refused:
-    return Refused(number, clean(text), (Reason("json", None, message),))
+def _decode_each(
+    lines: list[tuple[int, str]],
+    records: list[Record],
+    kept: list[tuple[int, str]],
+    refused: list[Refused],
+) -> None:
+    """Decode line by line: those that are no object are refused."""
+    for number, text in lines:
+        try:
+            record, end = decode(text)
+            if end != len(text):
+                raise NotJson("more stands after the object", end)
+            if type(record) is not dict:
+                raise NotJson("the line holds a value that is no object")
+        except NotJson as error:
+            refused.append(Refused(number, clean(text), (Reason("json", None, str(error)),)))
+        else:
+            records.append(record)
+            kept.append((number, text))
 
 
 def read_json(path: Path, name: str, contract: Contract) -> Iterator[Block]:

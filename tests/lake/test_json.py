@@ -202,3 +202,27 @@ def test_every_scalar_comes_out_as_it_was_written(tmp_path_factory, pairs, is_do
     expected = [(as_text(a), as_text(b)) for a, b in pairs]
     assert [row for block in blocks for row in block.text.rows()] == expected
     assert [line for block in blocks for line in block.lines] == list(range(1, len(pairs) + 1))
+
+
+def test_lines_that_only_together_are_json_are_each_refused(tmp_path):
+    content = '{"item": "A", "open": [1\n2]}\n{"item": "B"},{"item": "C"}\n{"item": "D"}\n'
+    [found] = read(tmp_path, content)
+    assert found.good["item_id"].to_list() == ["D"]
+    assert found.refused["line"].to_list() == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"item": "A", "item": "B"}',
+        '{"item" : "A", "item": "B"}',
+        '{"item"\t:"A","open":true,"open":false}',
+        '{"item": "A", "sold": {"on": "2024-01-31", "on": "2024-02-01"}}',
+        '{"item": "A", "colour": {"x": 1, "x": 2}}',
+        '{"item": "\\":", "open": true, "open": true}',
+    ],
+)
+def test_a_key_twice_is_found_however_it_is_written(tmp_path, line):
+    [found] = read(tmp_path, '{"item": "good"}\n' + line + "\n", other_fields="ignore")
+    assert found.good["item_id"].to_list() == ["good"]
+    assert "stands in one object twice" in found.refused["messages"][0][0]
