@@ -32,10 +32,11 @@ def export(company: Company) -> pl.DataFrame:
         return pl.read_csv(io.BytesIO(file.read()), infer_schema=False)
 
 
-def test_both_datasets_feed_their_entities(contracts: dict[str, Contract]) -> None:
+def test_all_datasets_feed_their_entities(contracts: dict[str, Contract]) -> None:
     assert {name: contract.entity for name, contract in contracts.items()} == {
         "erp_sales": "sales_order_line",
         "planner_setting": "planner_setting",
+        "shipment_history": "shipment_event",
     }
 
 
