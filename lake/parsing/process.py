@@ -8,6 +8,7 @@ import atexit
 import json
 import os
 import pickle
+import re
 import selectors
 import subprocess
 import sys
@@ -33,6 +34,7 @@ _SETTINGS = {
     "OPENBLAS_NUM_THREADS": "1",
     "ARROW_DEFAULT_MEMORY_POOL": "system",  # its own would set aside 1 GB of the limit, used or not
 }
+_PART = re.compile(r"(rows-[0-9]+|refused)\.parquet")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -72,7 +74,10 @@ def _take() -> "_Child":
 
 def _parsed(job: Job, answer: dict[str, Any]) -> Parsed:
     if "parsed" in answer:
-        return _as_parsed(answer["parsed"])
+        try:
+            return _as_parsed(answer["parsed"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise FileRefused(_hostile(job.name)) from error
     if "os_error" in answer:
         raise OSError(*answer["os_error"])
     if "out_of_memory" in answer:
@@ -86,7 +91,10 @@ def _parsed(job: Job, answer: dict[str, Any]) -> Parsed:
 
 
 def _as_parsed(told: dict[str, Any]) -> Parsed:
-    """Return what the process told, no more trusted than it is: text and numbers."""
+    """Return what the process told, no more trusted than it is: text and numbers, and names of files of its folder."""
+    for name in [*told["parts"], *([told["refused"]] if told["refused"] else [])]:
+        if not _PART.fullmatch(name):
+            raise ValueError(f"{name!r} is no file of the job")
     return Parsed(
         **told
         | {
@@ -164,8 +172,11 @@ class _Child:
             raise FileRefused(self._last_words(job))
         *lines, self.pending = (self.pending + said).split(b"\n")
         if len(self.pending) > MAX_ANSWER_BYTES:
-            raise FileRefused("The process that parses says more than it should: the file may be hostile.")
-        return [json.loads(line) for line in lines]
+            raise FileRefused(_hostile(job.name))
+        try:
+            return [dict(json.loads(line)) for line in lines]
+        except (ValueError, TypeError) as error:
+            raise FileRefused(_hostile(job.name)) from error
 
     def _memory_mb(self) -> float:
         try:
@@ -185,6 +196,12 @@ class _Child:
             f"{job.name} ended the process that read it ({f'signal {-code}' if code < 0 else f'exit code {code}'}): it is"
             " damaged or hostile; look at it before it is delivered again."
         )
+
+
+def _hostile(name: str) -> str:
+    return (
+        f"{name} made the process that read it say what it never says: it is hostile; look at it with care."
+    )
 
 
 def _too_big(name: str, limits: Limits) -> str:
