@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from lake.company import PROJECT_ROOT
-from lake.contracts.model import Check, KnownAt, Location
+from lake.contracts.model import Check, KnownAt, Limits, Location
 from lake.contracts.reading import load_contracts
 from lake.errors import ContractError
 from tests.lake.contracts.conftest import GOOD, ITEM, Make
@@ -45,6 +45,12 @@ def test_every_key_comes_to_its_field(make: Make) -> None:
     assert (channel.allowed, channel.default) == (("web", "shop"), "web")
     assert contract.column("sold_at").format == "%d.%m.%Y %H:%M"
     assert (contract.column("quantity").minimum, contract.column("quantity").maximum) == (-10, 10)
+
+
+def test_limits_are_those_of_the_contract_or_the_usual(make: Make) -> None:
+    said = "{property: duplicates, value: drop}", "{property: limits, value: {memory_mb: 300, seconds: 5}}"
+    (contract,) = load_contracts(make(sales=GOOD.replace(*said)))
+    assert contract.limits == Limits(memory_mb=300, seconds=5, output_mb=Limits().output_mb)
 
 
 def test_values_stay_as_written(make: Make) -> None:
