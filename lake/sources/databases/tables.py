@@ -21,7 +21,7 @@ from lake.sources.databases.deletions import tombstones
 from lake.sources.databases.parquet_files import Piece, PieceWriter, name_part, pieces
 from lake.sources.databases.relations import Relation, look_at
 from lake.sources.databases.settings import IDEMPOTENT, DatabaseSettings
-from lake.sources.fetching import fetching
+from lake.sources.fetching import fetching, note_position
 from lake.sources.port import Arrival, Position
 
 _CLOCK_ERROR = timedelta(days=1)
@@ -49,9 +49,14 @@ class DatabaseSource:
                 self._check(relation)
                 reading = _Reading(self, session, relation, folder, place)
                 place["runs"] = int(place.get("runs", 0)) + 1
-                if compared is not None:
-                    yield from reading.deletions(lake, compared)
-                yield from reading.incremental() if self.settings.cursor else reading.whole()
+                is_noted = False
+                for arrival in reading.arrivals(lake, compared):
+                    is_noted |= arrival.position is not None
+                    yield arrival
+            if compared is not None and not is_noted:
+                note_position(
+                    self.company, self.contract, place
+                )  # or the keys would be compared again at once
 
     def close(self) -> None:
         """Let go of the database."""
@@ -111,6 +116,12 @@ class _Reading:
         with self.database.asking("Reading"):
             self.snapshot = session.snapshot()
             self.now = self._now()
+
+    def arrivals(self, lake: Lake, compared: int | None) -> Iterator[Arrival]:
+        """Yield tombstones, where keys are to be compared with a snapshot of the lake, and then rows."""
+        if compared is not None:
+            yield from self.deletions(lake, compared)
+        yield from self.incremental() if self.settings.cursor else self.whole()
 
     def whole(self) -> Iterator[Arrival]:
         """Yield all rows; one file where a delivery stands for the whole content."""

@@ -1,7 +1,6 @@
 """Tables and queries against a real PostgreSQL and SQLite: after any history the lake holds what the source holds."""
 
 import random
-import re
 import sqlite3
 import threading
 from contextlib import closing
@@ -13,72 +12,15 @@ import psycopg2
 import pytest
 
 from lake.connection import Lake
-from lake.contracts.model import Column, KnownAt
+from lake.contracts.model import Column
 from lake.errors import SourceFailed
 from lake.ledger import position
-from lake.secrets import Secret
 from lake.sources.databases.arrow import column_wise
 from lake.sources.databases.connecting import Database
-from lake.sources.databases.settings import DatabaseSettings
 from lake.sources.databases.tables import DatabaseSource
-from tests.lake.loading_kit import company, contract, load, rows
+from tests.lake.loading_kit import company, load, rows
+from tests.lake.sources.database_kit import fetched, lines, run, source
 from tests.postgres import PostgresServer
-
-COLUMNS = (
-    Column("line_id", "line_id", "integer", required=True, key=True),
-    Column("item", "item", "string", required=True),
-    Column("price", "price", "number", precision=12, scale=4),
-    Column("changed_at", "changed_at", "timestamp"),
-    Column("is_deleted", "is_deleted", "boolean", required=True, default="false"),
-)
-TABLE = """
-CREATE TABLE line (
-    line_id int PRIMARY KEY, item text NOT NULL, price numeric(12, 4), changed_at timestamptz DEFAULT clock_timestamp()
-)
-"""
-
-
-def source(url: str, **settings: object) -> DatabaseSettings:
-    asked = {} if "query" in settings else {"table": "line"}
-    url = re.sub(r":[0-9a-f]{16}@", ":${env:TEST_PASSWORD}@", url)
-    return DatabaseSettings.model_validate({"kind": "database", "url": url} | asked | settings)
-
-
-def lines(url: str, columns=COLUMNS, write_mode: str = "upsert", **settings: object):
-    has_deletions = write_mode in ("upsert", "history") and any(one.name == "is_deleted" for one in columns)
-    changes = {
-        "write_mode": write_mode,
-        "location": {"path": "", "format": "parquet"},
-        "known_at": KnownAt("changed_at") if any(one.name == "changed_at" for one in columns) else KnownAt(),
-        "deletion_column": "is_deleted" if has_deletions else None,
-    }
-    kept = tuple(one for one in columns if has_deletions or one.name != "is_deleted")
-    made = contract("line", kept, source=source(url, **settings), **changes)
-    assert not list(made.source.problems(made))
-    return made
-
-
-@pytest.fixture
-def line_url(postgres: PostgresServer, postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("TEST_PASSWORD", postgres.password)
-    postgres.execute(TABLE, postgres_url)
-    return postgres_url
-
-
-def run(url: str, *statements: str) -> None:
-    with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
-        for statement in statements:
-            cursor.execute(statement)
-
-
-def fetched(home, made, position=None) -> tuple[pl.DataFrame, list[dict[str, object]]]:
-    """Fetch without a lake: all rows in order, and the positions that they lead to."""
-    reading, frames, positions = DatabaseSource(home, made), [], []
-    with closing(reading):
-        for arrival in reading.deliveries(position):
-            frames.append(pl.read_parquet(arrival.path).with_columns(pl.lit(arrival.name).alias("file")))
-            positions.append(arrival.position)
-    return (pl.concat(frames) if frames else pl.DataFrame()), positions
 
 
 def standing(home) -> list[tuple[object, ...]]:
@@ -323,6 +265,17 @@ def test_keys_are_compared_only_when_it_is_time(tmp_path, line_url):
     assert [row[0] for row in standing(home)] == [1, 2, 3]
 
 
+def test_a_comparison_that_finds_nothing_is_not_made_again_at_once(tmp_path, line_url):
+    home = company(tmp_path)
+    made = lines(line_url, cursor="line_id", deletes={"every_hours": 24})
+    run(line_url, "INSERT INTO line VALUES (1, 'a', 1)")
+    load(home, lines(line_url, cursor="line_id"))
+    assert "compared_at" not in position(Lake.of(home), "line")
+    load(home, made)
+    place = position(Lake.of(home), "line")
+    assert place["cursor"] == [1] and "compared_at" in place
+
+
 def test_two_fetches_at_once_load_each_row_once(tmp_path, line_url):
     home = company(tmp_path)
     made = lines(line_url, write_mode="append", cursor="line_id", rows_per_file=400)
@@ -335,94 +288,6 @@ def test_two_fetches_at_once_load_each_row_once(tmp_path, line_url):
         thread.join()
     assert sum(report.totals["loaded"] for report in reports) == 1000
     assert rows(home, "SELECT count(*), count(DISTINCT line_id) FROM lake.raw.line") == [(1000, 1000)]
-
-
-def test_a_connection_that_drops_half_way_commits_whole_files_and_goes_on(
-    tmp_path, postgres, line_url, monkeypatch
-):
-    home = company(tmp_path)
-    made = lines(line_url, write_mode="append", cursor="line_id", rows_per_file=40_000)
-    run(line_url, "INSERT INTO line SELECT n, repeat('x', 500), n FROM generate_series(1, 100000) n")
-    whole = DatabaseSource.deliveries
-
-    def dropped(self, position):
-        for i, arrival in enumerate(whole(self, position)):
-            if i == 0:
-                name = line_url.rpartition("/")[2]
-                postgres.execute(
-                    f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
-                )
-            yield arrival
-
-    with monkeypatch.context() as patch:
-        patch.setattr(DatabaseSource, "deliveries", dropped)
-        report = load(home, made)
-    assert "Reading failed in the database" in report.problems[0]
-    (loaded,) = rows(home, "SELECT count(*) FROM lake.raw.line")[0]
-    assert 0 < loaded < 100_000 and loaded % 40_000 == 0
-    assert load(home, made).totals["loaded"] == 100_000 - loaded
-    assert rows(home, "SELECT count(DISTINCT line_id) FROM lake.raw.line") == [(100_000,)]
-
-
-def test_what_goes_wrong_is_one_sentence_without_the_password(tmp_path, postgres, line_url, monkeypatch):
-    run(line_url, "INSERT INTO line VALUES (1, 'a', 1)")
-    home = company(tmp_path)
-    monkeypatch.setenv("ERP_PASSWORD", "hunter2")
-    template = line_url.replace(postgres.password, "${env:ERP_PASSWORD}")
-    problems = {
-        "password authentication failed": lines(template),
-        'relation "gone" does not exist': lines(line_url, table="gone"),
-        "Connection refused": lines(template.replace(f":{postgres.port}/", ":1/")),
-        "no column 'altered_at'": lines(line_url, cursor="altered_at"),
-        "was it renamed to 'line_id'": lines(line_url, (Column("lineid", "lineid", "integer", key=True),), "upsert"),
-        "syntax error": lines(line_url, query="SELEC 1"),
-        "statement timeout": lines(line_url, query="SELECT line_id, item, pg_sleep(5)::text AS price, changed_at FROM line",
-                                   statement_timeout_seconds=1),
-        "column 'line_id' twice": lines(line_url, query="SELECT a.*, b.line_id FROM line a, line b"),
-        "read-only transaction": lines(line_url, query="SELECT nextval('s')::int AS line_id, 'a' AS item"),
-        "none that SQLAlchemy knows": lines("what://${env:ERP_PASSWORD}@x/y"),
-        "needs the Python package": lines("mysql+mysqldb://u:${env:ERP_PASSWORD}@x/y"),
-        "is of times": lines(line_url, cursor="line_id", overlap={"minutes": 5}),
-    }  # fmt: skip
-    run(line_url, "CREATE SEQUENCE s")
-    for sentence, made in problems.items():
-        with pytest.raises(SourceFailed) as failure:
-            fetched(home, made, {"of": "line by line_id", "cursor": [1]})
-        problem = str(failure.value)
-        assert sentence in problem, problem
-        assert "hunter2" not in problem and postgres.password not in problem
-        assert "\n" not in problem
-
-
-def test_a_password_in_a_contract_is_refused():
-    for url in ("postgresql://me:secret@erp/x", "mysql://me:p${env:A}x@erp/x"):
-        with pytest.raises(ValueError, match="a password stands in no contract"):
-            source(url)
-    assert source("postgresql://me:${env:A}@erp/x").url == Secret("postgresql://me:${env:A}@erp/x")
-    assert source("postgresql://me@erp/x").url.template
-
-
-def test_a_fetch_reads_in_a_transaction_that_may_not_write(line_url):
-    with Database(source(line_url), "line").session() as session, pytest.raises(Exception, match="read-only"):
-        session.run("INSERT INTO line VALUES (1, 'a', 1)")
-
-
-def test_settings_object_to_what_would_double_or_lose_rows(line_url):
-    def problems(**changes) -> list[str]:
-        settings = source(line_url, **changes.pop("source", {}))
-        made = contract(
-            "line", COLUMNS, source=settings, **{"location": {"path": "", "format": "parquet"}} | changes
-        )
-        return list(settings.problems(made))
-
-    assert "overlap reads rows again" in problems(source={"cursor": "a", "overlap": {"hours": 1}})[0]
-    assert "doubles every row" in problems()[0]
-    assert "takes it for all" in problems(source={"cursor": "a"}, write_mode="replace")[0]
-    assert "deletion_column" in problems(source={"deletes": {"every_runs": 2}}, write_mode="upsert")[0]
-    assert "format: parquet" in problems(write_mode="upsert", location={"path": "", "format": "csv"})[0]
-    for wrong in ({"overlap": {"minutes": 5}}, {"table": "a", "query": "b"}, {"cursor": "a", "overlap": {}}):
-        with pytest.raises(ValueError, match=r"write one of|add `cursor`"):
-            source(line_url, **wrong)
 
 
 def test_a_new_column_is_named_and_a_changed_question_starts_again(tmp_path, line_url):
@@ -453,9 +318,3 @@ def test_a_hundred_thousand_rows_in_row_groups(tmp_path, line_url):
         str(datetime(2024, 1, 1) + timedelta(seconds=100_000) - timedelta(hours=5, minutes=30))
     ]
     arrivals.close()
-
-
-def test_a_source_that_fails_leaves_its_position(tmp_path, line_url):
-    source_ = DatabaseSource(company(tmp_path), lines(line_url, table="gone", cursor="changed_at"))
-    with pytest.raises(SourceFailed):
-        next(source_.deliveries({"of": "gone by changed_at", "cursor": ["2024-01-01"]}))
