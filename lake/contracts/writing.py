@@ -54,7 +54,8 @@ def _numbers(proposal: Proposal) -> Iterator[tuple[str, Any, str]]:
     has_numbers = any(guess.column.type in ("integer", "number") for guess in proposal.guesses)
     if has_numbers and proposal.numbers.decimal != ".":
         yield "decimal", proposal.numbers.decimal, "as the numbers of the file are written"
-    if has_numbers and proposal.numbers.thousands:
+    # A workbook's text numbers may have thousands in any case: its reader takes both.
+    if has_numbers and proposal.numbers.thousands and proposal.sample.format != "spreadsheet":
         yield "thousands", proposal.numbers.thousands, ""
 
 

@@ -125,6 +125,18 @@ def test_local_decimals_and_words_for_nothing(company, tmp_path):
     assert frame["gewicht"].drop_nulls().unique().to_list() == [Decimal("1.5")]
 
 
+def test_local_decimals_typed_as_text_in_a_workbook(company, tmp_path):
+    book = openpyxl.Workbook()
+    book.active.append(["Artikel", "Preis"])
+    for i in range(60):
+        book.active.append([f"A{i}", f"1.{i + 100},50"])
+    path = tmp_path / "preise.xlsx"
+    book.save(path)
+    contract, _ = accepted(company, path)
+    assert (contract.location.decimal, contract.column("preis").type) == (",", "number")
+    assert load(contract, path)["preis"].max() == Decimal("1159.50")
+
+
 def test_headerless_titled_and_odd_headers(company, tmp_path):
     bare = write(
         tmp_path / "bare.txt", [[str(i), f"2024-01-{i % 28 + 1:02d}", f"{i}.5"] for i in range(90)], "\t"
