@@ -20,10 +20,14 @@ from lake.contracts.loading_options import LOADING, property_node, read_loading
 from lake.contracts.model import Column, Contract, KnownAt, Limits, Location
 from lake.contracts.source_settings import SourceSettings, make_settings, read_settings
 from lake.contracts.standard import API_VERSION, suggest
-from lake.contracts.workbook_options import SUFFIXES, WORKBOOK, check_options
+from lake.contracts.workbook_options import WORKBOOK, check_options, names_workbook
 from lake.contracts.x12_options import X12, check_columns
 
 DOMAINS = ("erp", "logistics", "spreadsheets")
+
+
+_ANY_FORMAT = re.compile(r"(?i)(?:\*|\.zip|\.tar|\.tgz|\.tar\.\w+)$")
+"""Ends of paths that do not tell a file's format."""
 
 
 def _as_is(node: Node) -> Node:
@@ -241,9 +245,7 @@ def _check_path(node: Node, file_format: str, variables: Mapping[str, str]) -> N
         node.reject("is relative to nowhere: begin with ${INBOX}/, ${COMPANY}/ or ${STOCKLAKE_DATA}/")
     elif path.endswith("/"):
         node.reject("is a folder: name the files, e.g. with /*.csv at the end")
-    elif (file_format in ("spreadsheet", "xlsx")) != path.lower().endswith(SUFFIXES) and not path.endswith(
-        "*"
-    ):
+    elif (file_format in ("spreadsheet", "xlsx")) != names_workbook(path) and not _ANY_FORMAT.search(path):
         node.reject(f"does not name {file_format} files: correct it, or the format")
 
 

@@ -31,6 +31,11 @@ def read_range(text: str) -> tuple[int, int, int, int | None]:
     return first, top, last, bottom
 
 
+def names_workbook(path: str) -> bool:
+    """Whether a path names workbooks, compressed or not."""
+    return re.sub(r"\.(?:gz|bz2|xz|zst)$", "", path.lower()).endswith(SUFFIXES)
+
+
 def column_number(letters: str) -> int:
     """Return the 0-based number of a column: A is 0, XFD 16,383."""
     number = 0

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from lake.contracts.model import Contract, Location
+from lake.contracts.workbook_options import SUFFIXES as WORKBOOKS
 from lake.errors import FileRefused
 from lake.sources.block import Block
 from lake.sources.packed import DAMAGE, SUFFIXES, Meter, bare_name, damaged, open_stream
@@ -26,6 +27,9 @@ FORMAT_SUFFIXES = {
     "csv": (".csv", ".tsv", ".txt"),
     "fixed_width": (".txt", ".dat", ".fwf", ".prn"),
     "jsonl": (".jsonl", ".ndjson"),
+    "spreadsheet": WORKBOOKS,
+    "xlsx": WORKBOOKS,
+    "x12": (".x12", ".edi", ".txt", ".dat"),
 }
 """Which members are of a format, where it is not simply its name."""
 MAXIMUM_NAME_CHARACTERS = 1000

@@ -45,7 +45,7 @@ def test_options_of_a_workbook(make):
     assert (place.totals_label, place.hidden_rows, place.decimal) == (("Total", "Subtotal"), "skip", ",")
 
 
-@pytest.mark.parametrize("suffix", ["xls", "xlsx", "xlsm", "xlsb", "ods", "XLSX"])
+@pytest.mark.parametrize("suffix", ["xls", "xlsx", "xlsm", "xlsb", "ods", "XLSX", "xlsx.gz", "zip", "tar.xz"])
 def test_every_format_of_workbooks_is_one_format(make, suffix):
     assert problems(make, with_options(path="${INBOX}/sales_*." + suffix)) == []
 

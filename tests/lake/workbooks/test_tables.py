@@ -1,5 +1,7 @@
 """Where the table lies on a sheet: ranges, anchors, totals, hidden rows, and which sheet at all."""
 
+import gzip
+import zipfile
 from decimal import Decimal
 
 import openpyxl
@@ -8,7 +10,9 @@ import xlsxwriter
 
 from lake.contracts.model import Column
 from lake.errors import FileRefused
+from lake.sources.readers import reader
 from lake.sources.workbooks.sample import sample_sheets
+from tests.lake.loading_kit import contract
 from tests.lake.workbooks.kit import ods_number, ods_row, ods_text, table, write_ods
 
 ITEM = Column("item", "Item", "string", required=True)
@@ -143,3 +147,17 @@ def test_a_sample_says_where_the_header_may_be(two_tables):
     assert (sample.name, sample.position, sample.header_row) == ("Sheet", 1, 4)
     assert sample.rows[sample.header_row - sample.first_row] == ["", "Item", "Units", "", "Place", "Shelf"]
     assert len(sample.rows) == 6
+
+
+@pytest.mark.parametrize("packing", ["a.zip", "a.xlsx.gz"])
+def test_a_packed_workbook_is_unpacked_first(two_tables, tmp_path, packing):
+    path = tmp_path / packing
+    if packing.endswith(".zip"):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.write(two_tables, "list.xlsx")
+            archive.writestr("readme.txt", "not a workbook")
+    else:
+        path.write_bytes(gzip.compress(two_tables.read_bytes()))
+    of = contract("a", (ITEM, UNITS), location={"format": "spreadsheet", "path": "a", "table_anchor": "Item"})
+    [block] = reader(of)(path, packing, of)
+    assert block.text["item"].to_list() == ["A", "Subtotal", "B", "Grand total"]
