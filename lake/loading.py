@@ -25,6 +25,7 @@ from lake.landing import LandedFile
 from lake.ledger import Delivery
 from lake.parsing import process
 from lake.parsing.job import Job, Parsed, Rows
+from lake.sources.control import check_tied
 from lake.sources.drift import Drift
 from lake.sources.port import Arrival, Position
 
@@ -180,7 +181,7 @@ class Loader:
             raise
         parsed = waiting.parsed
         delivery.drift, delivery.control = parsed.drift, parsed.control
-        _refuse_untied(contract, delivery)
+        check_tied(contract, landed.name, parsed.control)
         waiting.contract = replace(contract, columns=(*contract.columns, *parsed.evolved))
         if parsed.evolved:
             self._check_width(waiting.contract, delivery)
@@ -348,17 +349,6 @@ class _Transaction:
             shutil.move(one.folder / name, to)
             paths.append(to)
         return paths
-
-
-def _refuse_untied(contract: Contract, delivery: Delivery) -> None:
-    """Raise `FileRefused` for a file that is not what its source says it is, where the contract has that stop it."""
-    assert contract.control_totals is not None or not delivery.control
-    untied = [str(one) for one in delivery.control if not one.ties]
-    if untied and contract.control_totals and contract.control_totals.severity == "stop":
-        raise FileRefused(
-            f"{delivery.file_name} does not tie with its control totals: {'; '.join(untied)}; deliver it again whole, or"
-            f" set severity: warn in `control_totals` of the contract {contract.path.name}."
-        )
 
 
 def _as_duplicate(delivery: Delivery, repeats: str) -> None:

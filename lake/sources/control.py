@@ -5,7 +5,7 @@ read as a number, of good and of quarantined rows; a row that could not be taken
 """
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +16,7 @@ from lake.contracts.model import Column, Companion, Contract, Figure, Location, 
 from lake.errors import FileRefused
 from lake.sources.block import Block
 from lake.sources.conforming import cast_text, matches
+from lake.sources.local_text import plain
 
 MAX_COMPANION_BYTES = 4 << 20
 _DIGITS = {"precision": 38, "scale": 10}
@@ -49,7 +50,7 @@ class Tally:
         self.rows += block.rows
         for figure in self.figures:
             if figure.column is not None:
-                values = _numbers(block.text[figure.column], self.contract.column(figure.column))
+                values = self._numbers(block.text[figure.column], self.contract.column(figure.column))
                 part = {"sum": values.sum, "min": values.min, "max": values.max}[figure.kind]()
                 if part is not None:
                     self.parts.setdefault(figure, []).append(Decimal(str(part)))
@@ -72,17 +73,29 @@ class Tally:
         shown = "nothing" if found is None else _plain(found)
         return Reconciled(str(figure), _plain(said), shown, found == said)
 
+    def _numbers(self, values: pl.Series, column: Column) -> pl.Series:
+        """Return the values that are numbers, whatever the column's digits and limits; the others are null."""
+        if values.dtype != pl.String:
+            return values.cast(pl.Decimal(**_DIGITS), strict=False)
+        number = replace(column, type="number", **_DIGITS)  # type: ignore[arg-type]
+        text, is_strange = plain(values, number, self.contract.location)
+        found = cast_text(text, number)[0]
+        return found if is_strange is None else found.set(is_strange, None)
+
     def _said(self, figure: Figure, text: str) -> Decimal | None:
         column = self.contract.column(figure.column) if figure.column else Column("rows", "rows", "integer")
-        value = _numbers(pl.Series([text.strip()], dtype=pl.String), column)[0]
+        value = self._numbers(pl.Series([text.strip()], dtype=pl.String), column)[0]
         return None if value is None else Decimal(str(value))
 
 
-def _numbers(values: pl.Series, column: Column) -> pl.Series:
-    """Return the values that are numbers, whatever the column's digits and limits; the others are null."""
-    if values.dtype != pl.String:
-        return values.cast(pl.Decimal(**_DIGITS), strict=False)
-    return cast_text(values, replace(column, type="number", **_DIGITS))[0]  # type: ignore[arg-type]
+def check_tied(contract: Contract, name: str, reconciled: Sequence[Reconciled]) -> None:
+    """Raise `FileRefused` for a file that is not what its source says it is, where the contract lets that stop it."""
+    untied = [str(one) for one in reconciled if not one.ties]
+    if untied and contract.control_totals and contract.control_totals.severity == "stop":
+        raise FileRefused(
+            f"{name} does not tie with its control totals: {'; '.join(untied)}; deliver it again whole, or set"
+            f" severity: warn in `control_totals` of the contract {contract.path.name}."
+        )
 
 
 def _plain(value: Decimal) -> str:

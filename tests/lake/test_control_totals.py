@@ -109,3 +109,12 @@ def test_one_control_file_for_all_files(tmp_path):
     assert "sales_2.csv: its control file has 0 rows about it" in problem
     deliver(home, "control.txt", "File;Lines;Amount\nsales_1.csv;2;3.60\nsales_2.csv;2;3.6\n")
     assert load(home, made).is_clean
+
+
+def test_totals_are_written_as_the_file_writes_numbers(tmp_path):
+    home = company(tmp_path)
+    local = trailed(location={"delimiter": ";", "decimal": ",", "thousands": "."})
+    deliver(home, "sales_1.csv", "Item;Qty;Price;Day\nA;1;1.002,50;\nB;2;1,10;\nTRL;2;1.003,60\n")
+    report = load(home, local)
+    assert report.is_clean
+    assert report.totals["loaded"] == 2
