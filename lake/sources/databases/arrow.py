@@ -1,8 +1,8 @@
 """Rows of a statement as Arrow batches: through ADBC from PostgreSQL, through DuckDB from SQLite, else column by column
 from the driver that SQLAlchemy knows (the fallback, and the slow way: every value becomes a Python object).
 
-Memory is bounded by the batch. connectorx is not used: it holds NUMERIC as a double, and from SQLite it cannot tell the
-type of a column whose first value is null.
+Memory is bounded by the batch. connectorx is not used: from SQLite it cannot tell the type of a column whose first value is
+null, and stops.
 """
 
 from collections.abc import Callable, Iterator
