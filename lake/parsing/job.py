@@ -168,8 +168,8 @@ class _Output:
     def _with_provenance(self, good: pl.DataFrame, sheet: str | None) -> pl.DataFrame:
         return hidden(good, self.contract, self.job.pii_key).select(
             *(column.name for column in self.contract.columns),
-            pl.lit(self.job.delivery_id).alias("_delivery_id"),
-            pl.lit(self.job.name).alias("_file"),
+            _constant(self.job.delivery_id).alias("_delivery_id"),
+            _constant(self.job.name).alias("_file"),
             pl.lit(sheet, pl.String).alias("_sheet"),
             pl.col("_line"),
             self.known_at.cast(pl.Datetime("us")).alias("_known_at"),
@@ -207,6 +207,11 @@ class _Output:
                 *("line", "raw_text", "rules", "columns", "messages"),
             )
         )
+
+
+def _constant(text: str) -> pl.Expr:
+    """Return a text that is the same in every row; as the word of an enumeration it is written without a look at each."""
+    return pl.lit(text).cast(pl.Enum([text]))
 
 
 def too_large(name: str, output_mb: int) -> str:

@@ -79,7 +79,7 @@ def test_bad_data_and_bugs_are_not(house: House, error: Exception, code: int) ->
 
 def test_a_lock_that_is_held_too_long_is_lake_busy(house: House) -> None:
     house.lake.ensure()
-    held = FileLock(house.lake.lock)
+    held = FileLock(house.company.writer_lock)
     with (
         held,
         pytest.raises(LakeBusy, match="wait for it, or stop it"),
