@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from lake.catalogs import SqliteCatalog
 from lake.connection import Lake
 from lake.releases import Release, create_tables
 from models.replenishment.plan import plan
@@ -24,9 +25,9 @@ from tests.models.replenishment.cases import (
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
-    return Lake(
-        tmp_path / "lake" / "catalog.sqlite", tmp_path / "lake" / "data", tmp_path / "lake" / "writer.lock"
-    )
+    folder = tmp_path / "lake"
+    catalog = SqliteCatalog(folder / "catalog.sqlite", folder / "writer.lock")
+    return Lake(catalog, folder / "data", folder / "spill")
 
 
 @pytest.fixture

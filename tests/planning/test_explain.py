@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from lake.catalogs import SqliteCatalog
 from lake.connection import Lake
 from lake.errors import InputError
 from lake.releases import Release, create_tables
@@ -56,7 +57,7 @@ CREATE TABLE lake.staging.stg_freight_rate AS SELECT * FROM (VALUES
 @pytest.fixture(scope="module")
 def planned(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     home = tmp_path_factory.mktemp("explained")
-    lake = Lake(home / "catalog.sqlite", home / "data", home / "writer.lock")
+    lake = Lake(SqliteCatalog(home / "catalog.sqlite", home / "writer.lock"), home / "data", home / "spill")
     with lake.write() as connection:
         connection.execute(_FACTS)
     release = Release("R1", lake.snapshot(), "G1", datetime(2026, 7, 1), AS_OF)
@@ -157,7 +158,12 @@ def test_an_unknown_order_names_near_matches(planned: Lake, wrong: str, hint: st
 
 def test_no_order_at_all(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="No order has been proposed yet"):
-        explain(Lake(tmp_path / "c.sqlite", tmp_path / "data", tmp_path / "lock"), "PO-1")
+        explain(
+            Lake(
+                SqliteCatalog(tmp_path / "c.sqlite", tmp_path / "lock"), tmp_path / "data", tmp_path / "spill"
+            ),
+            "PO-1",
+        )
 
 
 def test_one_item_of_an_order_and_the_dearest_lines_of_a_long_one(planned: Lake, of_s1: Explanation) -> None:

@@ -124,10 +124,10 @@ def test_two_at_once_propose_once(lake: Lake, release_of: Callable[..., Release]
     release_of()
     small_plan().write_parquet(tmp_path / "plan.parquet")
     program = (
-        "import sys; from pathlib import Path; import polars as pl; from lake.connection import Lake\n"
+        "import sys; from pathlib import Path; import polars as pl; from lake.connection import Lake; from lake.catalogs import SqliteCatalog\n"
         "from lake.releases import list_releases; from planning.proposals import propose\n"
         "folder = Path(sys.argv[1]); home = folder / 'lake'\n"
-        "lake = Lake(home / 'catalog.sqlite', home / 'data', home / 'writer.lock')\n"
+        "lake = Lake(SqliteCatalog(home / 'catalog.sqlite', home / 'writer.lock'), home / 'data', home / 'spill')\n"
         "propose(lake, list_releases(lake)[0], pl.read_parquet(folder / 'plan.parquet'), 'EUR')\n"
     )
     runs = [subprocess.Popen([sys.executable, "-c", program, str(tmp_path)]) for _ in range(2)]
