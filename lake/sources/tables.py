@@ -3,6 +3,7 @@
 A header is told from data by the columns below it: words stand where they have numbers, dates or other typed text.
 """
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,9 +61,7 @@ def _skip_titles(found: Sequence[Record], width: int) -> int:
         is_short = (
             record.width < width and record.is_whole and (record.width == 1 or record.width <= width // 2)
         )
-        if not (is_short or filled(record) <= 1):
-            return i
-        if record.fit == "open":
+        if record.fit in ("soft", "open") or not (is_short or filled(record) <= 1):
             return i
     return 0 if i + 1 >= len(found) else i
 
@@ -82,6 +81,10 @@ def column_types(found: Sequence[Record], width: int) -> list[str | None]:
 
 def _is_headerlike(record: Record, types: Sequence[str | None], width: int) -> bool:
     """Whether a row has words where the columns have typed values, and no typed value anywhere among them."""
+    if record.fit == "soft" and record.width != width:
+        # A stray quote holds several names together: judge them by what stands between any signs.
+        pieces = [piece for piece in re.split(r"[,;|\t\"]+", record.raw) if piece.strip()]
+        return any(types) and len(pieces) >= 0.5 * width and not TYPED & {kind(piece) for piece in pieces}
     if abs(record.width - width) > 1 or filled(record) < max(2, 0.5 * width):
         return False
     if record.width != width:

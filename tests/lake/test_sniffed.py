@@ -124,6 +124,13 @@ def test_one_crooked_row_is_mended(row, column):
         assert read_with(fields[: at - 1] + fields[at:]) == TABLE[row]
 
 
+def test_a_header_with_a_stray_quote_is_still_the_header():
+    table = [('"' + HEADER[0], *HEADER[1:]), *ROWS]
+    quoted = ",".join([*HEADER[:4], '"Item"', '"Remark"'])
+    found = read_text('"' + quoted + written().removeprefix(",".join(HEADER)))
+    assert [found.header, *found.rows] == table
+
+
 def test_a_row_with_another_delimiter():
     lines = written().split("\n")
     lines[5] = written(";", table=[TABLE[5]]).rstrip("\n")
