@@ -25,7 +25,7 @@ from lake.sources.drift import Drift
 from lake.sources.privacy import hidden, masked
 from lake.sources.quick import Separator
 
-PART_ROWS = 500_000
+PART_ROWS = 250_000
 """Rows that are held until a Parquet file is written."""
 JUDGED_ROWS = 1_000
 """Doubtful rows that wait, at most, to be judged together."""

@@ -34,7 +34,7 @@ _SETTINGS = {
     "OPENBLAS_NUM_THREADS": "1",
     # Blocks come and go: memory that is kept for the next one saves a tenth of the CPU (glibc only).
     "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
-    "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
+    "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
 }
 _PART = re.compile(r"(rows-[0-9]+|refused)\.parquet")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")

@@ -26,7 +26,7 @@ from lake.sources.header import match_header
 from lake.sources.packed import open_stream
 from lake.sources.records import Cut, Dialect, cut, scan_record
 
-BLOCK_BYTES = 8 << 20
+BLOCK_BYTES = 4 << 20
 MAX_LINE_BYTES = 64 << 20
 UNFINISHED = (".part", ".partial", ".tmp", ".temp", ".filepart", ".crdownload", ".uploading", ".swp", "~")
 """How transfer programs and editors call a file until it is whole."""
