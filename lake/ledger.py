@@ -149,15 +149,34 @@ Noted = tuple[str, str | None, str]
 """One delivery in the ledger: file name, content, status."""
 
 
-def noted(connection: duckdb.DuckDBPyConnection) -> dict[str, list[Noted]]:
-    """Return the deliveries that the ledger has, by dataset, oldest first."""
+def noted(
+    connection: duckdb.DuckDBPyConnection, about: Iterable[Delivery] | None = None
+) -> dict[str, list[Noted]]:
+    """Return the deliveries that the ledger has, by dataset, oldest first.
+
+    With `about` only those that decide about these deliveries: of their name, of their content, and the one loaded last. A
+    stream brings thousands a day, and what one of them costs must not grow with the ledger.
+    """
     found: dict[str, list[Noted]] = {}
-    if table_exists(connection, "meta", "delivery"):
-        rows = connection.execute(
-            "SELECT dataset, file_name, content_sha256, status FROM lake.meta.delivery ORDER BY loaded_at"
-        )
-        for dataset, *one in rows.fetchall():
-            found.setdefault(dataset, []).append(tuple(one))
+    if not table_exists(connection, "meta", "delivery"):
+        return found
+    condition, parameters = "", []
+    if about is not None:
+        deliveries = list(about)
+        condition = """WHERE list_contains(?, dataset) AND (
+            list_contains(?, file_name) OR list_contains(?, coalesce(content_sha256, '')) OR (dataset, loaded_at) IN (
+                SELECT (dataset, max(loaded_at)) FROM lake.meta.delivery WHERE status = 'loaded' GROUP BY dataset))"""
+        parameters = [
+            sorted({one.dataset for one in deliveries}),
+            sorted({one.file_name for one in deliveries}),
+            sorted({one.content_sha256 or "" for one in deliveries}),
+        ]
+    rows = connection.execute(
+        f"SELECT dataset, file_name, content_sha256, status FROM lake.meta.delivery {condition} ORDER BY loaded_at",
+        parameters,
+    )
+    for dataset, *one in rows.fetchall():
+        found.setdefault(dataset, []).append(tuple(one))
     return found
 
 

@@ -104,7 +104,7 @@ class Loader:
             self.commit()
         delivery = Delivery(contract.dataset, landed.name, landed.sha256, landed.size_bytes)
         waiting = _Waiting(contract, delivery, landed, arrival, since=since)
-        held = self._holds(contract.dataset)
+        held = self._holds(delivery, is_fetched=arrival is not None)
         if repeats := repeated_delivery(held, contract, landed):
             _as_duplicate(delivery, repeats)
         else:
@@ -212,13 +212,16 @@ class Loader:
             self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(dir=root))).absolute()
         return self._folder
 
-    def _holds(self, dataset: str) -> ledger.Held:
-        if self._noted is None:
+    def _holds(self, delivery: Delivery, *, is_fetched: bool) -> ledger.Held:
+        """Say what the dataset holds; of files many are asked about, what is fetched comes one by one."""
+        noted = self._noted
+        if noted is None:
             with self.lake.read() as connection:
-                self._noted = ledger.noted(connection)
+                noted = ledger.noted(connection, [delivery] if is_fetched else None)
+            self._noted = None if is_fetched else noted
         return ledger.held(
-            self._noted.get(dataset, ()),
-            (one.delivery for one in self._waiting if one.delivery.dataset == dataset),
+            noted.get(delivery.dataset, ()),
+            (one.delivery for one in self._waiting if one.delivery.dataset == delivery.dataset),
         )
 
     def _reference_files(self, contract: Contract) -> Mapping[str, Path]:
@@ -248,7 +251,7 @@ class _Transaction:
 
     def run(self, waiting: Sequence[_Waiting]) -> None:
         ledger.create_tables(self.connection)
-        self.noted = ledger.noted(self.connection)
+        self.noted = ledger.noted(self.connection, (one.delivery for one in waiting))
         positions: dict[str, tuple[Position, str]] = {}
         for one in waiting:
             position = one.arrival.position if one.arrival and one.delivery.status != "refused" else None
