@@ -42,7 +42,8 @@ def contract(url: str, batch_rows: int) -> Contract:
             Column("device", "device", "string", required=True),
             Column("reading", "reading", "integer", required=True),
         ),
-        write_mode="upsert",
+        write_mode="insert_only",
+        key_scope="business_date",
         business_date="occurred_at",
         source=NatsSettings(
             kind="nats",

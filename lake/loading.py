@@ -213,16 +213,14 @@ class Loader:
         return self._folder
 
     def _holds(self, delivery: Delivery, *, is_fetched: bool) -> ledger.Held:
-        """Say what the dataset holds; of files many are asked about, what is fetched comes one by one."""
+        """Say what the dataset holds; files are asked about by the hundred, what is fetched one by one."""
         noted = self._noted
         if noted is None:
             with self.lake.read() as connection:
                 noted = ledger.noted(connection, [delivery] if is_fetched else None)
             self._noted = None if is_fetched else noted
-        return ledger.held(
-            noted.get(delivery.dataset, ()),
-            (one.delivery for one in self._waiting if one.delivery.dataset == delivery.dataset),
-        )
+        mine = (one.delivery for one in self._waiting if one.delivery.dataset == delivery.dataset)
+        return ledger.held(noted.get(delivery.dataset, ()), mine)
 
     def _reference_files(self, contract: Contract) -> Mapping[str, Path]:
         """Write down what each reference may be. Where nothing is there to compare with, nothing is checked."""

@@ -32,6 +32,7 @@ LOADING: dict[str, values.Parser] = {
     "write_mode": values.one_of(*get_args(WriteMode)),
     "partition_by": values.list_as_written,
     "deletion_column": values.text,
+    "key_scope": values.one_of("dataset", "business_date"),
     "history": _as_is,
     "schema_policy": _as_is,
     "control_totals": _as_is,
@@ -64,6 +65,8 @@ def read_loading(schema: Node, columns: Mapping[str, Column], custom: Mapping[st
         )
     found["partition_by"] = _partition_by(schema, columns, mode, custom.get("partition_by"))
     found["deletion_column"] = _deletion_column(schema, columns, mode, custom.get("deletion_column"))
+    if "key_scope" in custom:
+        found["key_scope"] = _key_scope(schema, columns, mode, custom)
     if "history" in custom:
         found["history"] = _history(custom["history"], columns, mode)
     if mode == "history" and found.get("history", History()).valid_from is None:
@@ -91,6 +94,18 @@ def read_policies(node: Node, kinds: tuple[str, ...]) -> Iterator[tuple[str, Pol
             value.reject(f"is no kind of drift that can be decided here: {suggest(kind, kinds)}")
         elif (policy := values.one_of(*POLICIES[kind])(value)) is not None:
             yield kind, policy
+
+
+def _key_scope(schema: Node, columns: Mapping[str, Column], mode: str, custom: Mapping[str, Any]) -> str:
+    node, scope = property_node(schema, "key_scope"), str(custom["key_scope"])
+    day = columns.get(custom.get("business_date", ""))
+    if mode != "insert_only":
+        node.reject("a scope of keys is for `write_mode: insert_only`: remove it")
+    elif scope == "business_date" and (day is None or not day.required):
+        node.reject(
+            "keys within a date need one in every row: add `business_date`, and `required: true` to its column"
+        )
+    return scope
 
 
 def _partition_by(

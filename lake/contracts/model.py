@@ -298,6 +298,8 @@ class Contract:
     history: History = History()
     schema_policy: SchemaPolicy = SchemaPolicy()
     control_totals: ControlTotals | None = None
+    key_scope: Literal["dataset", "business_date"] = "dataset"
+    """insert_only: where a key is looked for; 'business_date': a row that comes again has the date that it had."""
     retention_days: int | None = None
     """Days after loading until `stocklake landing purge` may delete the original; None: it is kept."""
     optional: bool = False

@@ -43,6 +43,19 @@ def test_insert_only_never_changes_what_stands(tmp_path):
     ]
 
 
+def test_keys_within_their_business_date_are_looked_for_on_the_days_of_the_delivery(tmp_path):
+    home = company(tmp_path)
+    item = contract("item", write_mode="insert_only", business_date="sold_on", key_scope="business_date")
+    deliver(home, "item_1.csv", HEADER + "A,1,,2024-01-05\nB,1,,2024-01-06\n")
+    assert counts(load(home, item)) == (2, 0, 0, 0)
+    deliver(
+        home, "item_2.csv", HEADER + "A,2,,2024-01-05\nC,1,,2024-01-07\nB,3,,2024-01-06\nC,1,,2024-01-07\n"
+    )
+    assert counts(load(home, item)) == (1, 0, 0, 3)
+    deliver(home, "item_3.csv", HEADER + "A,1,,2024-02-05\n")
+    assert counts(load(home, item)) == (1, 0, 0, 0)
+
+
 def test_partitions_of_a_delivery_are_replaced_whole_and_others_stay(tmp_path):
     home = company(tmp_path)
     sales = contract(write_mode="replace_partition", partition_by=("item_id",))
