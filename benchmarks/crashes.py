@@ -5,7 +5,7 @@
 On the SQLite and on the PostgreSQL catalogue: a loader killed by SIGKILL at points spread over landing, loading, committing
 and acknowledging, new files arriving all the while; a disk that fills up; 20 loaders at once on the same 10 files; a reader
 all through. Then a stream of events, doubled and out of order, whose broker restarts and loses its store once
-(`crash_stream.py`). A violation is a row missing, doubled or not accounted for, a torn or failed read, a wait of a reader over
+(`crashes_stream.py`). A violation is a row missing, doubled or not accounted for, a torn or failed read, a wait of a reader over
 1 s (PostgreSQL) or 3 s (SQLite), or a position acknowledged before it was committed.
 """
 
@@ -248,12 +248,13 @@ def main(
             "wall_s": round(time.monotonic() - began),
         }
     if events:
-        from benchmarks.crash_stream import stream_trial
+        from benchmarks.crashes_stream import stream_trial
 
-        stream = stream_trial(events)
+        with tempfile.TemporaryDirectory(prefix="stocklake-stream-") as folder:
+            stream = stream_trial(events, Path(folder))
         result["stream"] = stream
         result["kills"] += stream["kills"]
-        told += [f"stream: {violation}" for violation in stream["violations"]]
+        told += [f"stream: {problem}" for problem in stream["problems"]]
     result["violations"] = len(told)
     if as_json:
         print(json.dumps(result | {"told": told}))

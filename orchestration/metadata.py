@@ -51,6 +51,9 @@ def loaded_metadata(report: IngestReport, dataset: str) -> dict[str, object]:
     if counts["rows_read"]:
         for name in ("quarantined", "duplicate", "unchanged"):
             shown[f"{name}_share"] = round(counts[name] / counts["rows_read"], 6)
+    drift = [f"{file.file_name}: {said.message}" for file in files for said in file.drift]
+    if drift:
+        shown["drift"] = dg.MetadataValue.md("\n".join(f"- {one}" for one in drift))
     if counts["quarantined"]:
         rules = "\n".join(f"- {rule}: {rows}" for rule, rows in count_rules(files).items())
         shown["quarantine"] = dg.MetadataValue.md(

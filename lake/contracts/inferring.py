@@ -149,7 +149,7 @@ def _key(guesses: Sequence[Guess], rows: pl.DataFrame) -> tuple[tuple[str, ...],
                 continue
             if rows.select(at for at, _ in chosen).is_duplicated().sum() == 0:
                 names = tuple(one.column.name for _, one in chosen)
-                return names, f"{' and '.join(names)} repeat in none of {rows.height} rows"
+                return names, f"no two of {rows.height} rows have the same {' and '.join(names)}"
     return (), f"no key: no {MAX_KEY_COLUMNS} columns together tell all rows apart"
 
 

@@ -40,7 +40,9 @@ def _lines(proposal: Proposal) -> Iterator[str]:
     yield "servers:"
     yield "  - server: files"
     yield "    type: local"
-    yield f"    path: {_quoted('${INBOX}/' + _pattern(proposal.file_name))}    # the digits of the name vary"
+    pattern = _pattern(proposal.file_name)
+    varies = "    # what varies in the name is taken to be *" if "*" in pattern else ""
+    yield f"    path: {_quoted('${INBOX}/' + pattern)}{varies}"
     yield f"    format: {looked.format}"
     options = [*looked.options, *_numbers(proposal)]
     if options:
