@@ -6,8 +6,8 @@ The file is an ERP's sales export: 9 columns, about 57 bytes a row, one row in a
 `lake.ingest.ingest`, all of it: landing, checks, quarantine, ledger, lake. Beside it DuckDB alone (typed by `columns`, what it
 cannot read dropped in silence) and dlt (typed by inference, nothing checked), each in a process of its own.
 
-`ratio_to_duckdb` is our CPU / DuckDB's (at most 1.5 is claimed), `ratio_to_dlt` is dlt's CPU / ours (at least 4). `peak_mb` is
-what our processes had together at the worst moment. `bad_found` and `bad_seeded` count rows by column and reason.
+`ratio_to_duckdb` is our CPU / DuckDB's (1.5 is the aim), `ratio_to_dlt` is dlt's CPU / ours by its CSV reader as its guides show
+it (4 is the aim), `ratio_to_dlt_quickest` by its DuckDB reader. `peak_mb` is what our processes had together at the worst moment. `bad_found` and `bad_seeded` count rows by column and reason.
 `--peer-rows` gives dlt a smaller file and compares CPU per row; by default it has the same one. `--growth` repeats ours at
 1, 3, 10 and 30 M rows.
 """
@@ -156,8 +156,11 @@ def main(
             peer_csv = f"{folder}/peer/sales.csv"
             Path(peer_csv).parent.mkdir()
             generate(Path(peer_csv), peer_rows)
-        dlt = run_peer("benchmarks.peer_dlt", "load", peer_csv)
-    dlt_cpu_s = dlt.cpu_s * rows / (peer_rows or rows)
+        dlt, quickest = (
+            run_peer("benchmarks.peer_dlt", name, peer_csv) for name in ("load", "load_quickest")
+        )
+    share = rows / (peer_rows or rows)
+    dlt_cpu_s = dlt.cpu_s * share
     result = {
         "rows": rows,
         "cpu_s": round(us.cpu_s, 2),
@@ -166,6 +169,7 @@ def main(
         "dlt_cpu_s": round(dlt_cpu_s, 2),
         "ratio_to_duckdb": round(us.cpu_s / plain.cpu_s, 2),
         "ratio_to_dlt": round(dlt_cpu_s / us.cpu_s, 2),
+        "ratio_to_dlt_quickest": round(quickest.cpu_s * share / us.cpu_s, 2),
         "bad_found": us.result["bad_found"],
         "bad_seeded": seeded,
     }

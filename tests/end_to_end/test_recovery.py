@@ -13,7 +13,7 @@ from lake.ledger import totals
 from tests.companies.deliveries import datasets
 from tests.end_to_end.house import House, make_house
 
-SIZES = {"items": 24, "stores": 3, "centres": 2, "suppliers": 4, "days": 130, "sales_lines": 5_000, "dirt": 6}
+SIZES = {"items": 24, "stores": 3, "centres": 2, "suppliers": 6, "days": 130, "sales_lines": 5_000, "dirt": 6}
 KINDS = 34
 """Kinds of bad rows in the table of the company's README, and the line that is cut off."""
 
@@ -35,7 +35,8 @@ def bad_rows(house: House) -> list[dict]:
 
 def test_every_seeded_row_is_in_quarantine_by_its_rule_and_no_good_row_is(loaded: House) -> None:
     rows = bad_rows(loaded)
-    assert len({(row["dataset"], row["kind"]) for row in rows}) == KINDS
+    by_air = any(loaded.company.inbox.glob("logistics/carrier_event_*"))  # not every small world ships by air
+    assert len({(row["dataset"], row["kind"]) for row in rows}) == (KINDS if by_air else KINDS - 2)
     expected = {
         (row["dataset"], row["file"], row["line"]): row["expected_rule"]
         for row in rows
@@ -56,6 +57,8 @@ def test_every_other_row_is_loaded_once_from_its_own_line(loaded: House) -> None
     refused = set(loaded.ask("SELECT dataset, file_name, line FROM lake.meta.quarantine"))
     doubled = Counter(row["dataset"] for row in bad_rows(loaded) if row["expected_outcome"] == "duplicate")
     for name, dataset in datasets(loaded.company.inbox).items():
+        if not dataset.files:
+            continue
         lines = {(name, file, line) for file, line, _ in dataset.rows()}
         stands = loaded.ask(f"SELECT '{name}', _file, _line FROM lake.raw.{name}")
         assert len(stands) == len(set(stands)), name

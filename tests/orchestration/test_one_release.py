@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from lake.catalogs import SqliteCatalog
 from lake.connection import Lake
 from lake.errors import InputError
 from lake.releases import GateRun, Release, create_tables, record_gate_run
@@ -25,7 +26,8 @@ def _release(lake: Lake, name: str, hour: int) -> Release:
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
-    return Lake(tmp_path / "catalog.sqlite", tmp_path / "data", tmp_path / "writer.lock")
+    catalog = SqliteCatalog(tmp_path / "catalog.sqlite", tmp_path / "writer.lock")
+    return Lake(catalog, tmp_path / "data", tmp_path / "spill")
 
 
 def test_a_run_keeps_its_release_when_another_run_makes_a_newer_one(
