@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import lake.ingest
+import lake.fetching
 import lake.landing
 import lake.loading
 from lake.company import Company, CompanySettings
@@ -144,7 +144,7 @@ def main(folder: str, plan: str) -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (told["limit"], told["limit"]))
     doom = _Doom(told.get("phase"), told.get("call", 1), told.get("delay_s", 0.0))
-    for module in (lake.landing, lake.ingest):  # wherever the name is looked up
+    for module in (lake.landing, lake.fetching):  # wherever the name is looked up
         doom.wrap(module, "land_file", "landing")
     doom.wrap(lake.loading.Loader, "load", "loading")
     doom.wrap(lake.loading.Loader, "commit", "committing")

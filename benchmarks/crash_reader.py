@@ -5,7 +5,6 @@ committed offset is that of its rows. It notes its longest wait, and every error
 """
 
 import json
-import sys
 import time
 from pathlib import Path
 
@@ -68,7 +67,3 @@ def main(folder: str, lake_settings: str, report: str, stop: str) -> None:
         seen["looks"] += 1
         time.sleep(0.2)
     Path(report).write_text(json.dumps(seen), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
