@@ -42,13 +42,14 @@ class Journal:
         assert isinstance(contract.source, JournalSettings)
         self.path, self.folder = Path(contract.source.journal), company.arriving
         self.folder.mkdir(parents=True, exist_ok=True)
+        # Looked at before the position is: another loader may commit and acknowledge in between.
+        self.acknowledged = _number(self.path.with_suffix(".acknowledged"))
 
     def deliveries(self, position: Position | None) -> Iterator[Arrival]:
         events = self.path.read_text(encoding="utf-8").splitlines()
-        acknowledged = _number(self.path.with_suffix(".acknowledged"))
         start = int(position["offset"]) if position else 0
-        if acknowledged > start:
-            raise AssertionError(f"acknowledged {acknowledged}, but only {start} is committed")
+        if self.acknowledged > start:
+            raise AssertionError(f"acknowledged {self.acknowledged}, but only {start} is committed")
         for first in range(start, len(events), BATCH_ROWS):
             batch = events[first : first + BATCH_ROWS]
             arrival = self.folder / f"journal-{os.getpid()}-{first}.csv"
