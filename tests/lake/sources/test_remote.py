@@ -6,6 +6,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
@@ -13,6 +14,7 @@ import fsspec
 import pytest
 import s3fs
 
+from lake.company import CompanySettings
 from lake.sources.remote import RemoteFiles, RemoteSettings
 from tests.lake.loading_kit import HEADER, company, contract, rows
 from tests.lake.loading_kit import load as ingest
@@ -243,3 +245,19 @@ def test_settings_that_cannot_be(settings, message):
     with pytest.raises(ValueError, match=message) as problem:
         RemoteSettings(**settings)
     assert "abc" not in str(problem.value)
+
+
+def test_the_lake_itself_may_stand_in_a_bucket(tmp_path, bucket, s3_url):
+    store, name = bucket
+    s3 = {"key_id": "${env:BUCKET_KEY}", "secret_key": "${env:BUCKET_SECRET}", "endpoint": s3_url}
+    settings = {"title": "Test", "currency": "EUR", "lake": {"data": f"s3://{name}/lake", "s3": s3}}
+    home = replace(company(tmp_path), settings=CompanySettings.model_validate(settings))
+    many = "".join(f"A{i},1,2.50,2024-01-05\n" for i in range(12_000))  # enough to be registered in a folder
+    (home.inbox / "sales_1.csv").write_text(HEADER + many + "B1,x,,\n", encoding="utf-8")
+    report = ingest(home, contract())
+    assert (report.totals["loaded"], report.totals["quarantined"]) == (12_000, 1)
+    (home.inbox / "sales_2.csv").write_text(HEADER + "C1,1,2.50,2024-01-05\n", encoding="utf-8")
+    assert ingest(home, contract(), run_id="again").totals["loaded"] == 1
+    assert rows(home, "SELECT count(*), count(DISTINCT item_id) FROM lake.raw.sales") == [(12_001, 12_001)]
+    assert any(path.endswith(".parquet") for path in store.find(name))
+    assert not list(home.lake_data.rglob("*.parquet"))
