@@ -125,10 +125,6 @@ def check_contract(contract: Contract, others: Sequence[Contract]) -> None:
         raise ContractError(
             f"{contract.path}: there is no encoding {location.encoding!r}; name the files' encoding, such as utf-8."
         ) from error
-    if len(location.delimiter.encode()) != 1 or len(location.quote.encode()) > 1:
-        raise ContractError(
-            f"{contract.path}: delimiter and quote have to be one ASCII character; correct them."
-        )
     if contract.write_mode in ("upsert", "insert_only", "history") and not contract.keys:
         raise ContractError(
             f"{contract.path}: write_mode is {contract.write_mode}, but no column is a key; mark its key with primaryKey: true."

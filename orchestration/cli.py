@@ -97,7 +97,7 @@ def ingest(
 ) -> None:
     """Land and load what has arrived, and stop there; with a range of days, only what is of it.
 
-    Files are of a range by the date in their names; databases and APIs are asked for it again.
+    Files are of a range by the date in their names; a source that cannot be asked for one says so.
     """
     from lake.period import Period
     from orchestration.run import ingest_company

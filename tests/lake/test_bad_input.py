@@ -125,7 +125,6 @@ def test_contracts_that_cannot_be_loaded_raise_before_anything_is_written(tmp_pa
         "no column is a key": keyless,
         "refers to item.item_id, which no contract has": contract(columns=(refers,)),
         "there is no encoding 'utf-99'": contract(location={"encoding": "utf-99"}),
-        "have to be one ASCII character": contract(location={"delimiter": "||"}),
         "is no regular expression": contract(columns=(Column("day", "Day", "string", pattern="["),)),
         "directive %Q": contract(columns=(Column("day", "Day", "date", format="%Q"),)),
     }

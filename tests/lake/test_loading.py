@@ -240,3 +240,12 @@ def test_progress_tells_files_and_rows(tmp_path):
     with listening(Listener()):
         load(home, contract())
     assert seen == [("raw", 2, 2, 4)]
+
+
+@pytest.mark.parametrize("delimiter", ["||", "¦", "\t"])
+def test_a_long_delimiter_reaches_the_lake(tmp_path, delimiter):
+    home = company(tmp_path)
+    deliver(home, "sales_1.csv", (HEADER + "A1,1,2.50,2024-01-05\n").replace(",", delimiter))
+    report = load(home, contract(location={"delimiter": delimiter}))
+    assert report.problems == []
+    assert rows(home, "SELECT item_id, quantity FROM lake.raw.sales") == [("A1", 1)]
