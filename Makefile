@@ -24,7 +24,7 @@ ui: .venv/run.stamp ## the Dagster UI of a company, until Ctrl-C (COMPANY=exampl
 	@$(STOCKLAKE) ui --company $(COMPANY) $(HOME_FLAG) --port $(or $(PORT),3000)
 
 test: .venv/dev.stamp ## every test
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --durations 15
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 15
 
 check: .venv/dev.stamp ## ruff, mypy strict, sqlfluff, dg check defs
 	$(BIN)/ruff format --check .

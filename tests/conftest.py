@@ -1,10 +1,14 @@
-"""One small company, run once the whole way, for every test that asks what a run leaves behind."""
+"""One small company, run once the whole way, for every test that asks what a run leaves behind.
+
+Also the order in which workers take the files. How a new test stays quick: tests/README.md.
+"""
 
 import os
 import shutil
 import sqlite3
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +23,28 @@ __all__ = ["nats_server", "postgres", "postgres_url"]
 
 EXAMPLE = PROJECT_ROOT / "companies" / "example"
 SIZES = {"items": 15, "stores": 3, "centres": 1, "suppliers": 3, "days": 170, "sales-lines": 8000, "dirt": 3}
+LONG = {"small_home", "built", "postgres", "nats_server"}
+"""Fixtures whose files take tens of seconds."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the files, as workers take them in turn, so that nobody waits for another and the last ones are short.
+
+    One file makes `small_home` at once. The others that read it come when it stands, after the long ones that do not.
+    """
+    tests = Counter(item.path for item in items)
+    asked: dict[Path, set[str]] = {path: set() for path in tests}
+    for item in items:
+        asked[item.path] |= LONG & set(getattr(item, "fixturenames", ()))
+    readers = [path for path in tests if "small_home" in asked[path]]
+    maker = max(readers, key=lambda path: tests[path], default=None)
+
+    def turn(item: pytest.Item) -> tuple[int, int, str]:
+        place = 0 if item.path == maker else 2 if item.path in readers else 1 if asked[item.path] else 3
+        return place, -tests[item.path], str(item.path)
+
+    items.sort(key=turn)
 
 
 @dataclass(frozen=True)

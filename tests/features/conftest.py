@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import features  # noqa: F401 (before a test imports Feast: it makes that import quick)
 from lake.company import Company, load_company
 from lake.connection import Lake
 from lake.releases import Release
