@@ -5,7 +5,7 @@ What was read is plain: 1234.5, 0.15, 2007-02-03. A cell is right if it is the s
 
 - number: the value read, rounded half up to the decimals shown, is the number shown, after percent (the sign, and
   parentheses around it, may be literals), exponent, fraction, thousands separators, parentheses for a minus, and the
-  literals of its format; a mask of digits (000-00-0000) has the same digits; an accountant's "-" is a zero, and what rounds to zero may be hidden.
+  literals of its format; a mask of digits (000-00-0000) has the same digits; an accountant's "-" or "--" is a zero, and what rounds to zero may be hidden.
 - moment: every number and name shown is a part of the moment read, each part used once: year (4 or 2 digits), month, day,
   weekday, hour (of 12 with AM or PM), minute, second, fraction; of a duration total hours, minutes or seconds.
 - truth value: TRUE is true. White space at the ends of a cell, and how a line break is written, say nothing.
@@ -105,7 +105,7 @@ def _same_number(shown: str, value: Decimal) -> bool:
         return abs(value) < _HIDDEN_ZERO
     found = _SHOWN.findall(shown)
     if not found:
-        return shown.strip("$€£ ()_") == "-" and abs(value) < Decimal("0.5")
+        return set(shown.strip("$€£ ()_")) == {"-"} and abs(value) < Decimal("0.5")
     if len(found) > 1 or "." not in shown:
         digits = re.sub(r"\D", "", shown).lstrip("0")
         if digits and digits == str(abs(value)):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.displayed import same
 from lake.contracts.workbook_options import column_number
-from lake.sources.workbooks import ooxml, xls
+from lake.sources.workbooks import before_excel5, ooxml, xls
 from lake.sources.workbooks.compound import SIGNATURE, joined, stream_pieces
 from lake.sources.workbooks.encryption import without_own_password
 from lake.sources.workbooks.layout import ERRORS, NO_SAVED_VALUE
@@ -25,10 +25,12 @@ _EPOCHS = (date(1899, 12, 30).toordinal(), date(1904, 1, 1).toordinal())
 
 
 def saved_results(path: Path, position: int) -> dict[Place, str]:
-    """Return the saved result of every formula of a sheet (0-based) as text, serial numbers for dates; none for xlsb."""
+    """Return the saved result of every formula of a sheet (0-based) as text, serial numbers for dates; none for xlsb and what Excel 2 to 4 wrote."""
     content = path.read_bytes()
     if content.startswith(SIGNATURE):
         return dict(_of_xls(without_own_password(content), position))
+    if content.startswith(before_excel5.STARTS):
+        return {}
     with closing(Parts(path, path.name)) as parts:
         return dict(_of_xlsx(parts, position)) if parts.has(ooxml.WORKBOOK) else {}
 

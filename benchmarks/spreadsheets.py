@@ -8,7 +8,9 @@ process of its own with limits on time and memory. What counts as right is defin
 
     sheets_right_share    sheets of which every cell is right; a formula whose saved result was read counts as right where
                           the export shows another, which Excel calculated when it opened the workbook (`saved_results.py`)
-    as_exported_share     the same without that allowance
+    comparable_right_share  the same, of the sheets whose export is of this version of the workbook: those in
+                          `not_comparable` are left out, each with the evidence that is looked for anew (`other_versions.py`)
+    as_exported_share     without any allowance
     crashed               workbooks that ended their process or the time limit; refused: those not read, with a reason
 
 `--dir` takes another folder of this layout; `--out` also writes what was read, one CSV per sheet, named as the expected.
@@ -26,6 +28,7 @@ from typing import Annotated, Any
 
 import typer
 
+from benchmarks.other_versions import evidence
 from benchmarks.workbook_reading import read_workbook
 from lake.company import PROJECT_ROOT
 
@@ -58,7 +61,7 @@ def run_limited(folder: Path, out: Path | None) -> dict[str, Any] | None:
 def measure(folder: Path, out: Path | None) -> dict[str, Any]:
     """Read every workbook below a folder; returns the figures, and the sheets that are wrong."""
     multiprocessing.get_context("forkserver").set_forkserver_preload(["benchmarks.workbook_reading"])
-    sheets, as_exported, crashed, refused, wrong = 0, 0, [], {}, {}
+    sheets, as_exported, crashed, refused, wrong, other = 0, 0, [], {}, {}, {}
     workbooks = sorted(path.parent for path in folder.rglob("workbook.*"))
     for workbook in workbooks:
         result = run_limited(workbook, out)
@@ -68,6 +71,7 @@ def measure(folder: Path, out: Path | None) -> dict[str, Any]:
             crashed.append(workbook.name)
             wrong |= {f"{workbook.name}/{name}": ["crashed"] for name in expected}
             continue
+        other |= {f"{workbook.name}/{name}": why for name in expected if (why := evidence(workbook, name))}
         if result["refused"]:
             refused[workbook.name] = result["refused"]
         for name, sheet in sorted(result["sheets"].items()):
@@ -78,10 +82,14 @@ def measure(folder: Path, out: Path | None) -> dict[str, Any]:
         "workbooks": len(workbooks),
         "sheets": sheets,
         "sheets_right_share": round(1 - len(wrong) / max(sheets, 1), 4),
+        "comparable_right_share": round(
+            1 - len(wrong.keys() - other.keys()) / max(sheets - len(other), 1), 4
+        ),
         "as_exported_share": round(as_exported / max(sheets, 1), 4),
         "crashed": len(crashed),
         "crashed_workbooks": crashed,
         "refused": refused,
+        "not_comparable": [{"sheet": name, "evidence": why} for name, why in other.items()],
         "wrong": wrong,
     }
 
@@ -105,8 +113,13 @@ def main(
     if as_json:
         print(json.dumps(result))
         return
+    for one in (others := result.pop("not_comparable")):
+        print(f"not comparable: {one['sheet']}: {one['evidence']}")
+    others = {one["sheet"] for one in others}
     for name, found in result.pop("wrong").items():
-        print(name, *found, sep="\n    ")
+        if name not in others:
+            print(f"wrong: {name}", *found, sep="\n    ")
+    result["not_comparable"] = len(others)
     for key, value in result.items():
         print(f"{key:20} {value}")
 

@@ -4,9 +4,11 @@ Numbers have up to 15 significant digits (all that Excel keeps; what is beyond i
 point and no exponent; dates are ISO 8601; times and durations hours:minutes:seconds; truth values true and false.
 """
 
+import struct
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from math import isfinite
 from typing import Any
 
 from lake.sources.workbooks.workbook import CellError, Masked, Value
@@ -25,13 +27,25 @@ def text(value: Value) -> str:
 
 
 def number_text(value: float) -> str:
-    """Write a number with up to 15 significant digits and no exponent."""
+    """Write a number with up to 15 significant digits and no exponent.
+
+    Excel knows no NaN and no infinity: what are their bits elsewhere is to it a number from 2^1024 up.
+    """
+    if not isfinite(value):
+        return f"{Decimal(f'{_beyond_double(value):.15g}'):f}"
     if value.is_integer() and abs(value) < 1e15:
         return str(int(value))
     written = repr(value)
     if len(written) > _SHORT:
         written = f"{value:.15g}"
     return f"{Decimal(written):f}" if "e" in written else written
+
+
+def _beyond_double(value: float) -> Decimal:
+    """Return the number that Excel sees in the bits of a NaN or an infinity: its fraction, times 2^1024."""
+    bits: int = struct.unpack("<Q", struct.pack("<d", value))[0]
+    magnitude = Decimal((1 << 52) + (bits & ((1 << 52) - 1))) * (1 << 972)
+    return -magnitude if bits >> 63 else magnitude
 
 
 def _duration(value: timedelta) -> str:

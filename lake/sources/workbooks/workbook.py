@@ -1,7 +1,7 @@
 """Opens a workbook of any of the five formats, and hands on the values of a sheet, row by row.
 
 Values are calamine's: `str`, `int`, `float`, `bool`, `date`, `datetime`, `time`, `timedelta`; '' is an empty cell. Errors,
-masked numbers and durations that calamine takes for numbers come from the sheet's layout.
+masked numbers and durations that calamine takes for numbers come from the sheet's layout. Workbooks of Excel 2 to 4 are xlrd's.
 python-calamine and not fastexcel: as text, fastexcel 0.21 loses booleans and all but nine decimals of a number.
 """
 
@@ -17,10 +17,13 @@ from types import ModuleType
 from typing import Any
 
 import python_calamine as calamine
+import xlrd
+from xlrd.book import Book
+from xlrd.sheet import Sheet as OldSheet
 
 from lake.contracts.workbook_options import SUFFIXES
 from lake.errors import FileRefused
-from lake.sources.workbooks import ods, ooxml, xls, xlsb
+from lake.sources.workbooks import before_excel5, ods, ooxml, xls, xlsb
 from lake.sources.workbooks.compound import SIGNATURE
 from lake.sources.workbooks.encryption import without_own_password
 from lake.sources.workbooks.layout import Layout, is_elapsed, masked, tells_value
@@ -41,9 +44,6 @@ class CellError:
 
 
 Value = str | int | float | bool | date | datetime | time | timedelta | CellError
-
-
-_BEFORE_CONTAINERS = (b"\x09\x00", b"\x09\x02", b"\x09\x04")
 
 
 @dataclass(frozen=True)
@@ -78,11 +78,15 @@ class Workbook:
         self.path, self.name = path, name
         with path.open("rb") as stream:
             head = stream.read(8)
-        if head[:2] in _BEFORE_CONTAINERS:
-            raise FileRefused(
-                f"{name} is a workbook of Excel 2, 3 or 4, which nothing here reads: open it, save it as .xlsx and deliver"
-                " that."
+        self._old: Book | None = None
+        if head[:2] in before_excel5.STARTS:
+            with self._refusing():
+                self._old = before_excel5.open_book(path.read_bytes())
+            self.sheets = tuple(
+                Sheet(sheet.name, i + 1, sheet.visibility > 0, True)
+                for i, sheet in enumerate(self._old.sheets())
             )
+            return
         self._is_compound = head == SIGNATURE
         self._data = without_own_password(path.read_bytes()) if self._is_compound else b""
         if not self._is_compound:
@@ -129,6 +133,8 @@ class Workbook:
 
         Raises `FileRefused` for a sheet that is damaged or reaches too far, before memory is taken for it.
         """
+        if self._old is not None:
+            return self._old_grid(self._old.sheet_by_index(sheet.position - 1))
         with self._refusing(f", sheet {sheet.name!r}"):
             layout = self._layout(sheet)
             found = self._book.get_sheet_by_index(sheet.position - 1)
@@ -142,6 +148,12 @@ class Workbook:
             first_row, first_column, found.width, _refined(rows, first_row, first_column, layout), layout
         )
 
+    def _old_grid(self, sheet: OldSheet) -> Grid:
+        with self._refusing(f", sheet {sheet.name!r}"):
+            layout = before_excel5.read_layout(sheet, tells_value)
+        rows: Iterator[list[Any]] = before_excel5.read_rows(sheet, layout)
+        return Grid(0, 0, sheet.ncols, _refined(rows, 0, 0, layout), layout)
+
     def _layout(self, sheet: Sheet) -> Layout:
         if self._is_compound:
             return xls.read_layout(self._data, sheet.position - 1, tells_value)
@@ -152,7 +164,7 @@ class Workbook:
 
 _ERRORS = (
     calamine.CalamineError, calamine.XmlError, calamine.ZipError, calamine.WorksheetNotFound, OSError, ValueError,
-    IndexError, KeyError, struct.error,
+    LookupError, ArithmeticError, struct.error, xlrd.XLRDError, AssertionError, TypeError, AttributeError,
 )  # fmt: skip
 
 

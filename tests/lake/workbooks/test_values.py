@@ -2,6 +2,7 @@
 
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from struct import pack
 
 import openpyxl
 import pytest
@@ -143,6 +144,54 @@ def test_old_workbooks_have_truth_values_errors_and_masks(tmp_path):
     assert any("#REF!" in row for row in errors)
     dates = cells(real_workbook(tmp_path, "1904DateWindowing.xls"))
     assert dates[0][0] == "2000-01-01"
+
+
+@needs_real_workbooks
+def test_workbooks_of_excel_3_and_4(tmp_path):
+    rows = cells(real_workbook(tmp_path, "testEXCEL_3.xls"))
+    assert rows[5] == ["1977/78", "", "376.2", "395.2", "", "87.4", "133", "", "463.6", "528.2"]
+    assert cells(real_workbook(tmp_path, "testEXCEL_4.xls"))[12][:3] == [
+        "United States, total [2]",
+        "168184400",
+        "815057",
+    ]
+
+
+def old_sheet(*records):
+    """A workbook of Excel 3: one sheet of these records, the styles General, m/d/yy and a mask before them."""
+    head = [(0x209, pack("<3H", 0, 0x10, 0)), (0x42, pack("<H", 1252))]
+    head += [(0x1E, bytes([len(code)]) + code) for code in (b"General", b"m/d/yy", b"00000")]
+    head += [(0x243, pack("<2B5H", 0, number, 0, 0, 0, 0, 0)) for number in range(3)]
+    return b"".join(pack("<HH", kind, len(said)) + said for kind, said in [*head, *records, (0x0A, b"")])
+
+
+def test_dates_errors_masks_and_hidden_rows_of_excel_3(tmp_path):
+    number = lambda row, column, style, value: (0x203, pack("<3Hd", row, column, style, value))  # noqa: E731
+    path = tmp_path / "old.xls"
+    path.write_bytes(
+        old_sheet(
+            (0x208, pack("<8H", 1, 0, 5, 255, 0, 0, 0x20, 0)),
+            (0x204, pack("<4H", 0, 0, 0, 4) + b"caf\xe9"),
+            number(0, 1, 1, 33_000.0),
+            number(0, 2, 1, 33_000.75),
+            number(0, 3, 2, 123.0),
+            number(1, 0, 0, 0.1 + 0.2),
+            (0x205, pack("<3H2B", 1, 1, 0, 1, 0)),
+            (0x205, pack("<3H2B", 1, 2, 0, 0x2A, 1)),
+            number(1, 3, 1, -5.0),
+        )
+    )
+    assert cells(path) == [
+        ["café", "1990-05-07", "1990-05-07 18:00:00", "00123"],
+        ["0.3", "true", "#N/A", "-5"],
+    ]
+    workbook = Workbook(path, "old.xls")
+    assert workbook.grid(workbook.sheets[0]).layout.hidden_rows == {1}
+
+
+def test_what_is_no_number_elsewhere_is_one_beyond_doubles_to_excel():
+    assert Decimal(text(float("nan"))) == Decimal("2.69653970229347e308")
+    assert Decimal(text(float("-inf"))) == Decimal("-1.79769313486232e308")
 
 
 @needs_real_workbooks
