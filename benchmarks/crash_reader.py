@@ -8,6 +8,8 @@ others. A wait is judged as all of a look but the queue, its own work included.
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -35,7 +37,7 @@ WHERE n IS DISTINCT FROM coalesce(told, 0)
 """
 
 
-@dataclass(frozen=True)
+@dataclass
 class Look:
     """What one look took, in seconds."""
 
@@ -70,9 +72,20 @@ def look(lake: Lake, appended: list[str]) -> list[str]:
     return torn
 
 
+@contextmanager
+def timed() -> Iterator[Look]:
+    """Time a look: DuckDB has to do its work in this thread."""
+    look, began, queued, worked = Look(), time.perf_counter(), _queued_s(), time.thread_time()
+    try:
+        yield look
+    finally:
+        look.took_s = time.perf_counter() - began
+        look.queued_s, look.worked_s = _queued_s() - queued, time.thread_time() - worked
+
+
 def _queued_s() -> float:
     """Return how long this thread has stood ready and without a core, by Linux's own count; 0 where that is not told."""
-    told = Path("/proc/self/schedstat")
+    told = Path("/proc/thread-self/schedstat")
     return int(told.read_text(encoding="utf-8").split()[1]) / 1e9 if told.exists() else 0.0
 
 
@@ -84,12 +97,11 @@ def main(folder: str, lake_settings: str, report: str, stop: str) -> None:
     errors: list[str] = []
     looks, worst = 0, Look()
     while not Path(stop).exists():
-        began, queued, worked = time.perf_counter(), _queued_s(), time.thread_time()
-        try:
-            torn += look(lake, appended)
-        except Exception as error:
-            errors.append(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
-        one = Look(time.perf_counter() - began, _queued_s() - queued, time.thread_time() - worked)
+        with timed() as one:
+            try:
+                torn += look(lake, appended)
+            except Exception as error:
+                errors.append(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
         worst = max(worst, one, key=lambda look: look.waited_s)
         looks += 1
         time.sleep(0.2)

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import threading
-import time
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,6 +13,7 @@ import nats.errors
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.crash_reader import Look, timed
 from lake.connection import Lake
 from lake.contracts.model import Column, Contract, Location
 from lake.sources.streams.settings import NatsSettings
@@ -163,22 +163,23 @@ class Reader:
 
     lake: Lake
     looks: int = 0
-    worst_s: float = 0.0
+    worst: Look = field(default_factory=Look)
     problems: list[str] = field(default_factory=list)
 
     def run(self, stop: threading.Event) -> None:
         """Look until `stop` is set."""
         while not stop.wait(0.5):
-            start = time.monotonic()
-            try:
-                self._look()
-            except Exception as error:
-                self.problems.append(f"a reader failed: {type(error).__name__}: {error}")
+            with timed() as look:
+                try:
+                    self._look()
+                except Exception as error:
+                    self.problems.append(f"a reader failed: {type(error).__name__}: {error}")
             self.looks += 1
-            self.worst_s = max(self.worst_s, time.monotonic() - start)
+            self.worst = max(self.worst, look, key=lambda look: look.waited_s)
 
     def _look(self) -> None:
         with self.lake.read() as connection:
+            connection.execute("SET threads = 1")
             tables = connection.execute(
                 "SELECT count(*) FROM information_schema.tables WHERE table_name IN ('telemetry', 'position')"
             ).fetchone()

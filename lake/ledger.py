@@ -160,24 +160,27 @@ def noted(
     found: dict[str, list[Noted]] = {}
     if not table_exists(connection, "meta", "delivery"):
         return found
-    condition, parameters = "", []
+    condition = ""
     if about is not None:
         deliveries = list(about)
-        condition = """WHERE list_contains(?, dataset) AND (
-            list_contains(?, file_name) OR list_contains(?, coalesce(content_sha256, '')) OR (dataset, loaded_at) IN (
+        datasets = _literals(one.dataset for one in deliveries)
+        names = _literals(one.file_name for one in deliveries)
+        contents = _literals(one.content_sha256 or "" for one in deliveries)
+        condition = f"""WHERE list_contains({datasets}, dataset) AND (
+            list_contains({names}, file_name) OR list_contains({contents}, coalesce(content_sha256, ''))
+            OR (dataset, loaded_at) IN (
                 SELECT (dataset, max(loaded_at)) FROM lake.meta.delivery WHERE status = 'loaded' GROUP BY dataset))"""
-        parameters = [
-            sorted({one.dataset for one in deliveries}),
-            sorted({one.file_name for one in deliveries}),
-            sorted({one.content_sha256 or "" for one in deliveries}),
-        ]
     rows = connection.execute(
-        f"SELECT dataset, file_name, content_sha256, status FROM lake.meta.delivery {condition} ORDER BY loaded_at",
-        parameters,
+        f"SELECT dataset, file_name, content_sha256, status FROM lake.meta.delivery {condition} ORDER BY loaded_at"
     )
     for dataset, *one in rows.fetchall():
         found.setdefault(dataset, []).append(tuple(one))
     return found
+
+
+def _literals(texts: Iterable[str]) -> str:
+    """Return a SQL list of distinct texts."""
+    return f"[{', '.join(quoted_text(text) for text in sorted(set(texts)))}]::VARCHAR[]"
 
 
 def held(rows: Iterable[Noted], unwritten: Iterable[Delivery] = ()) -> Held:

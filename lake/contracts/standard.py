@@ -9,12 +9,13 @@ from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-from jsonschema import Draft201909Validator
-from jsonschema.exceptions import ValidationError
+from typing import TYPE_CHECKING, Any
 
 from lake.contracts.document import Document, KeyPath
+
+if TYPE_CHECKING:
+    from jsonschema import Draft201909Validator
+    from jsonschema.exceptions import ValidationError
 
 API_VERSION = "v3.1.0"
 
@@ -39,7 +40,9 @@ def suggest(word: str, known: Iterable[str]) -> str:
 
 
 @cache
-def _validator() -> Draft201909Validator:
+def _validator() -> "Draft201909Validator":
+    from jsonschema import Draft201909Validator  # only who reads contracts needs it, not who parses files
+
     # Found, not imported: the package builds large pydantic models that nobody needs here.
     spec = importlib.util.find_spec("open_data_contract_standard")
     assert spec is not None and spec.origin is not None
@@ -58,7 +61,7 @@ def _relax(definitions: dict[str, Any]) -> None:
             options |= {"precision": {"type": "integer"}, "scale": {"type": "integer"}}
 
 
-def _tell(error: ValidationError) -> Iterator[tuple[KeyPath, str]]:
+def _tell(error: "ValidationError") -> Iterator[tuple[KeyPath, str]]:
     """Yield key and sentence for one error of jsonschema, which may stand for several or (a cascade) for none."""
     keypath: KeyPath = tuple(error.absolute_path)
     instance: Any = error.instance

@@ -12,7 +12,6 @@ from typing import Any
 
 import polars as pl
 
-from lake.connection import memory_connection
 from lake.contracts.document import Node
 from lake.contracts.standard import suggest
 
@@ -214,6 +213,8 @@ def sql_name(node: Node) -> str:
 @cache
 def reserved_words() -> frozenset[str]:
     """Return the words that SQL keeps for itself, in lower case."""
+    from lake.connection import memory_connection  # .2 CPU s, and what parses a file never asks for a word
+
     with memory_connection() as connection:
         rows = connection.execute(
             "select keyword_name from duckdb_keywords() where keyword_category = 'reserved'"

@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from itertools import chain
+from itertools import chain, groupby
+from operator import itemgetter
 from pathlib import Path
 
 import polars as pl
@@ -138,7 +139,8 @@ class _Output:
 
     def __init__(self, job: Job, contract: Contract) -> None:
         self.job, self.contract = job, contract
-        self.held: list[pl.DataFrame] = []
+        self.held: list[tuple[str | None, pl.DataFrame]] = []
+        """Good rows with the sheet that they are of."""
         self.refused: list[pl.DataFrame] = []
         self.parts: list[str] = []
         self.good = self.quarantined = self.held_rows = self.bytes = 0
@@ -150,7 +152,7 @@ class _Output:
             return
         self.good += good.height
         self.held_rows += good.height
-        self.held.append(self._with_provenance(good, sheet))
+        self.held.append((sheet, good))
         if self.held_rows >= PART_ROWS:
             self._write_part()
 
@@ -168,9 +170,9 @@ class _Output:
     def _with_provenance(self, good: pl.DataFrame, sheet: str | None) -> pl.DataFrame:
         return hidden(good, self.contract, self.job.pii_key).select(
             *(column.name for column in self.contract.columns),
-            _constant(self.job.delivery_id).alias("_delivery_id"),
-            _constant(self.job.name).alias("_file"),
-            pl.lit(sheet, pl.String).alias("_sheet"),
+            _constant("_delivery_id", self.job.delivery_id, good.height),
+            _constant("_file", self.job.name, good.height),
+            pl.Series("_sheet", [sheet], pl.String).new_from_index(0, good.height),
             pl.col("_line"),
             self.known_at.cast(pl.Datetime("us")).alias("_known_at"),
         )
@@ -178,7 +180,10 @@ class _Output:
     def _write_part(self) -> None:
         name = f"rows-{len(self.parts)}.parquet"
         path = self.job.folder / name
-        pl.concat(self.held).write_parquet(path, compression="snappy", row_group_size=ROW_GROUP_ROWS)
+        pl.concat(
+            self._with_provenance(pl.concat(frame for _, frame in frames), sheet)
+            for sheet, frames in groupby(self.held, key=itemgetter(0))
+        ).write_parquet(path, compression="snappy", row_group_size=ROW_GROUP_ROWS)
         self.parts.append(name)
         self.held, self.held_rows = [], 0
         self._check_size(path)
@@ -209,9 +214,9 @@ class _Output:
         )
 
 
-def _constant(text: str) -> pl.Expr:
+def _constant(name: str, text: str, rows: int) -> pl.Series:
     """Return a text that is the same in every row; as the word of an enumeration it is written without a look at each."""
-    return pl.lit(text).cast(pl.Enum([text]))
+    return pl.Series(name, [text], pl.Enum([text])).new_from_index(0, rows)
 
 
 def too_large(name: str, output_mb: int) -> str:

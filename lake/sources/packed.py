@@ -17,8 +17,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-import pyarrow as pa
-
 from lake.contracts.model import Location
 from lake.errors import FileRefused
 
@@ -27,6 +25,8 @@ FREE_BYTES = 100 << 20
 
 
 def _zstd(stream: IO[bytes]) -> IO[bytes]:
+    import pyarrow as pa  # .1 CPU s in a process that seldom needs it
+
     # Of the two libraries at hand only Arrow's notices a stream that was cut off.
     found: IO[bytes] = pa.CompressedInputStream(pa.PythonFile(stream, "r"), "zstd")
     return found
@@ -40,10 +40,10 @@ _OPENERS: dict[str, Callable[[Any], Any]] = {
 }
 SUFFIXES = tuple(_OPENERS)
 DAMAGE: tuple[type[Exception], ...] = (
-    OSError, EOFError, lzma.LZMAError, zlib.error, pa.ArrowException,
+    OSError, EOFError, lzma.LZMAError, zlib.error,
     zipfile.BadZipFile, tarfile.TarError, NotImplementedError, RuntimeError, ValueError, struct.error,
 )  # fmt: skip
-"""What the libraries raise for a file that was damaged or cut off."""
+"""What the libraries raise for a file that was damaged or cut off (Arrow: `OSError`, or a kind of `ValueError`)."""
 
 
 def bare_name(name: str) -> str:

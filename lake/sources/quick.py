@@ -23,8 +23,8 @@ from lake.sources.conforming import (
 )
 from lake.sources.local_text import plain
 
-SAMPLE_ROWS, SAMPLE_KINDS = 1_000, 300
-"""A column whose first rows have so few different texts is looked up instead of parsed."""
+FEW_WORDS, ROWS_PER_WORD = 300, 20
+"""Moments of a file whose first block has so few different ones, or so many rows for each, are looked up, not parsed."""
 VOCABULARY_WORDS = 5_000
 
 
@@ -42,7 +42,7 @@ class Separator:
 
     contract: Contract
     references: Mapping[str, pl.Series]
-    _vocabularies: dict[str, _Vocabulary] = field(default_factory=dict)
+    _vocabularies: dict[str, _Vocabulary | None] = field(default_factory=dict)
 
     def separate(self, block: Block) -> tuple[pl.DataFrame, Block | None]:
         """Return the certain rows, typed, with `_line`; and a block of the others, None if there are none."""
@@ -112,20 +112,20 @@ class Separator:
 
     def _moments(self, text: pl.Series, column: Column) -> tuple[pl.Series, pl.Series | None]:
         """Parse dates or timestamps in the format of the first; those in another are not certain."""
-        known = self._vocabularies.get(column.name)
-        if known is None and text.head(SAMPLE_ROWS).n_unique() <= SAMPLE_KINDS:
-            known = _Vocabulary(*_parsed(text.slice(0, 0), column))
+        if column.name not in self._vocabularies:
+            has_few = text.n_unique() <= max(FEW_WORDS, len(text) // ROWS_PER_WORD)
+            self._vocabularies[column.name] = (
+                _Vocabulary(*_parsed(text.slice(0, 0), column)) if has_few else None
+            )
+        known = self._vocabularies[column.name]
         if known is None or len(known.words) > VOCABULARY_WORDS:
             words, values = _parsed(text, column)
             return values, _all_there(values, text)
         codes = _codes(text, known.words)
         if codes.null_count() > text.null_count():
+            # Words that are no moment stay too, without a value: a bad date that comes in every block is judged once.
             words, values = _parsed(text.filter(codes.is_null() & text.is_not_null()).unique(), column)
-            is_read = values.is_not_null()
-            known = _Vocabulary(
-                pl.concat([known.words, words.filter(is_read)]),
-                pl.concat([known.values, values.filter(is_read)]),
-            )
+            known = _Vocabulary(pl.concat([known.words, words]), pl.concat([known.values, values]))
             codes = _codes(text, known.words)
         self._vocabularies[column.name] = known
         values = known.values.gather(codes)
