@@ -26,7 +26,8 @@ from lake.ingest import ingest
 from lake.sources.port import Arrival, Position
 
 PHASES = ("landing", "loading", "committing", "acknowledging")
-BATCH_ROWS = 500
+BATCH_ROWS, MOST_BATCHES = 500, 20
+"""What killed loaders left behind is caught up in larger batches."""
 
 
 class JournalSettings(SourceSettings):
@@ -50,8 +51,9 @@ class Journal:
         start = int(position["offset"]) if position else 0
         if self.acknowledged > start:
             raise AssertionError(f"acknowledged {self.acknowledged}, but only {start} is committed")
-        for first in range(start, len(events), BATCH_ROWS):
-            batch = events[first : first + BATCH_ROWS]
+        rows = max(BATCH_ROWS, (len(events) - start) // MOST_BATCHES)
+        for first in range(start, len(events), rows):
+            batch = events[first : first + rows]
             arrival = self.folder / f"journal-{os.getpid()}-{first}.csv"
             arrival.write_text("event_id,quantity\n" + "\n".join(batch) + "\n", encoding="utf-8")
             end = first + len(batch)
