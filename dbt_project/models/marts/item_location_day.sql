@@ -49,6 +49,8 @@ panel as (
         days.day,
         (days.day - days.first_day)::integer as age_days,
         coalesce(demand.demand_units, 0) as demand_units,
+        coalesce(stockouts.unconstrained_demand_units, demand.demand_units, 0)::double as unconstrained_demand_units,
+        coalesce(stockouts.method, 'observed') as demand_method,
         demand.known_at as demand_known_at,
         case when demand.demand_units > 0 then days.day end as sale_day,
         case when demand.demand_units > 0 and demand.revenue > 0 then demand.revenue / demand.demand_units end
@@ -83,6 +85,11 @@ panel as (
             days.item_id = promotions.item_id
             and days.location_id = promotions.location_id
             and days.day = promotions.day
+    left join {{ ref('stockout_day') }} as stockouts
+        on
+            days.item_id = stockouts.item_id
+            and days.location_id = stockouts.location_id
+            and days.day = stockouts.day
 ),
 
 running as (
@@ -163,7 +170,9 @@ final as (
         on_hand_units <= 0 as is_stockout,
         coalesce(local_price_in_force, general_price_in_force, last_realised_price)::decimal(18, 4) as unit_price,
         discount_share,
-        is_promoted
+        is_promoted,
+        unconstrained_demand_units,
+        demand_method
     from lagged
 )
 
