@@ -2,8 +2,8 @@
 
 In one transaction: the rows of every delivery are those that the ledger says, the quarantined rows too, and the journal's
 committed offset is that of its rows. It notes every error and its longest look, in parts: seconds in the queue for a core
-(20 loaders on two cores keep everybody waiting for those), seconds of its own work, and the rest, which it waited for
-others. A wait is judged as all of a look but the queue, its own work included.
+(20 loaders on two cores keep everybody waiting for those; its own thread's, and that of the PostgreSQL process that serves
+it), seconds of its own work, and the rest, which it waited for others. A wait is judged as all of a look but those queues.
 """
 
 import json
@@ -13,8 +13,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import duckdb
+
 from benchmarks.crash_loader import company, contracts
-from lake.connection import Lake, table_exists
+from lake.catalogs import PostgresCatalog
+from lake.connection import ALIAS, Lake, table_exists
 
 _BALANCE = """
 SELECT dataset, delivery_id, rows_read, loaded, quarantined, duplicate, unchanged FROM lake.meta.delivery
@@ -44,14 +47,18 @@ class Look:
     took_s: float = 0.0
     queued_s: float = 0.0
     worked_s: float = 0.0
+    number: int = 0
+    """The first look has number 0."""
+    server_queued_s: float = 0.0
+    """What the PostgreSQL process that served it stood in the queue for a core."""
 
     @property
     def waited_s(self) -> float:
         """What a user waits for an answer on a machine that has a core to spare."""
-        return self.took_s - self.queued_s
+        return self.took_s - self.queued_s - self.server_queued_s
 
 
-def look(lake: Lake, appended: list[str]) -> list[str]:
+def look(lake: Lake, appended: list[str], taken: Look) -> list[str]:
     """Return what is torn at this moment, in words; nothing if all is well."""
     torn = []
     with lake.read() as connection:
@@ -69,6 +76,8 @@ def look(lake: Lake, appended: list[str]) -> list[str]:
             rows = connection.execute(query).fetchall()
             if rows:
                 torn.append(f"{name}: {rows[:3]}")
+        if isinstance(lake.catalog, PostgresCatalog):
+            taken.server_queued_s = _server_queued_s(connection)
     return torn
 
 
@@ -83,9 +92,18 @@ def timed() -> Iterator[Look]:
         look.queued_s, look.worked_s = _queued_s() - queued, time.thread_time() - worked
 
 
-def _queued_s() -> float:
-    """Return how long this thread has stood ready and without a core, by Linux's own count; 0 where that is not told."""
-    told = Path("/proc/thread-self/schedstat")
+def _server_queued_s(connection: duckdb.DuckDBPyConnection) -> float:
+    """Return how long the server's process of this connection, begun with it, has stood in the queue for a core."""
+    row = connection.execute(
+        f"SELECT pid FROM postgres_query('__ducklake_metadata_{ALIAS}', 'SELECT pg_backend_pid() AS pid')"
+    ).fetchone()
+    assert row is not None
+    return _queued_s(str(row[0]))
+
+
+def _queued_s(process: str = "thread-self") -> float:
+    """Return how long a thread has stood ready and without a core, by Linux's own count; 0 where that is not told."""
+    told = Path(f"/proc/{process}/schedstat")
     return int(told.read_text(encoding="utf-8").split()[1]) / 1e9 if told.exists() else 0.0
 
 
@@ -98,8 +116,9 @@ def main(folder: str, lake_settings: str, report: str, stop: str) -> None:
     looks, worst = 0, Look()
     while not Path(stop).exists():
         with timed() as one:
+            one.number = looks
             try:
-                torn += look(lake, appended)
+                torn += look(lake, appended, one)
             except Exception as error:
                 errors.append(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
         worst = max(worst, one, key=lambda look: look.waited_s)
