@@ -12,6 +12,7 @@ from lake.ledger import Delivery
 from lake.loading import Loader
 from lake.period import Period
 from lake.sources.port import Arrival, Position, Rangeable, Source, open_source
+from lake.sources.ranges import check_range
 
 
 def fetch(
@@ -27,7 +28,7 @@ def fetch(
     try:
         loader.commit()  # the writer's place is free while the other side takes its time
         since = ledger.position(loader.lake, contract.dataset)
-        for arrival in _arrivals(source, since, period):
+        for arrival in _arrivals(source, contract, since, period):
             delivery = _load(company, contract, loader, arrival, since)
             loader.commit()
             yield delivery
@@ -38,15 +39,19 @@ def fetch(
         source.close()
 
 
-def _arrivals(source: Source, since: Position | None, period: Period | None) -> Iterator[Arrival]:
+def _arrivals(
+    source: Source, contract: Contract, since: Position | None, period: Period | None
+) -> Iterator[Arrival]:
     if period is None:
         yield from source.deliveries(since)
     elif isinstance(source, Rangeable):
+        check_range(contract)
         # What is fetched again says nothing about how far the source was read.
         yield from (replace(arrival, position=None) for arrival in source.between(period))
     else:
         raise InputError(
-            f"{type(source).__name__} cannot be asked for a range of days: leave its dataset out with --dataset."
+            f"{contract.path}: a source of kind {contract.source and contract.source.kind} cannot be asked for a range of"
+            " days, because it brings what is new only: leave its dataset out with --dataset."
         )
 
 

@@ -10,6 +10,7 @@ from lake.company import PROJECT_ROOT, Company, CompanySettings
 from lake.connection import Lake
 from lake.contracts.model import Column, Contract, Location
 from lake.ingest import IngestReport, ingest
+from lake.period import Period
 
 DATA = Path(os.environ.get("STOCKLAKE_DATA") or PROJECT_ROOT.parent / "shared" / "data")
 """Real data made by others; a test skips where it is absent."""
@@ -52,8 +53,10 @@ def deliver(to: Company, name: str, content: str | bytes) -> Path:
     return path
 
 
-def load(into: Company, *contracts: Contract, run_id: str = "run") -> IngestReport:
-    report = ingest(into, contracts, run_id=run_id)
+def load(
+    into: Company, *contracts: Contract, run_id: str = "run", period: Period | None = None
+) -> IngestReport:
+    report = ingest(into, contracts, run_id=run_id, period=period)
     assert all(one.is_balanced for one in report.files)
     return report
 

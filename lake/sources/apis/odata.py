@@ -5,8 +5,10 @@ from typing import Any
 
 from lake.company import Company
 from lake.contracts.model import Contract
+from lake.period import Period
 from lake.sources.apis.rest import RestSource
 from lake.sources.apis.settings import ODataSettings, RestSettings
+from lake.sources.ranges import bounds, day_column
 
 MEDIA_TYPE = "application/json;odata.metadata=none"
 
@@ -20,7 +22,22 @@ class ODataSource(RestSource):
         headers = {"OData-Version": "4.0", "OData-MaxVersion": "4.01", "Accept": MEDIA_TYPE}
         if preferences := _preferences(contract.source):
             headers["Prefer"] = preferences
+        self.odata = contract.source
         super().__init__(company, replace(contract, source=as_rest(contract.source, contract)), headers)
+
+    def _of_days(self, period: Period) -> dict[str, str]:
+        """Return a filter by the business date, or by the column that grows."""
+        incremental = self.odata.incremental
+        grows = self.contract.column(incremental.column).source_name if incremental else None
+        column = day_column(self.contract, grows)
+        time = "" if column.type == "date" else "T00:00:00Z"
+        conditions = [f"({self.odata.filter})"] if self.odata.filter else []
+        conditions += [
+            f"{_path(self.contract, column.name)} {sign} {day}{time}"
+            for sign, day in zip(("ge", "lt"), bounds(period), strict=True)
+            if day is not None
+        ]
+        return {"$filter": " and ".join(conditions)}
 
 
 def as_rest(settings: ODataSettings, contract: Contract) -> RestSettings:

@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 
 from lake.company import Company
 from lake.contracts.model import Contract
-from lake.errors import SourceFailed
+from lake.errors import InputError, SourceFailed
+from lake.period import Period
 from lake.sources.apis.bodies import Gone
 from lake.sources.apis.bundling import Bundle
 from lake.sources.apis.client import Client, Request
@@ -24,6 +25,7 @@ from lake.sources.apis.paging import first_request
 from lake.sources.apis.settings import ByCursor, RestSettings, comes_at_once
 from lake.sources.fetching import fetching
 from lake.sources.port import Arrival, Position
+from lake.sources.ranges import bounds
 
 Got = TypeVar("Got")
 
@@ -71,10 +73,43 @@ class RestSource:
             finally:
                 self._drop_bundles()
 
+    def between(self, period: Period) -> Iterator[Arrival]:
+        """Yield the records of these days. Raises as `deliveries`, and `InputError` where no parameter asks for days."""
+        asked = self._of_days(period)
+        with fetching(self.company, self.contract) as (self._folder, _):
+            try:
+                first = first_request(
+                    self.settings, str(self.client.base), dict(self.settings.parameters) | asked
+                )
+                yield from self._read(first, None, may_be_empty=True)
+            finally:
+                self._drop_bundles()
+
+    def _of_days(self, period: Period) -> dict[str, str]:
+        """Return the parameters that ask for a range of days; an end that is open is not asked for."""
+        if not self.settings.days:
+            raise InputError(
+                f"{self.contract.path}: its API cannot be asked for a range of days, because the contract names no"
+                " parameters for one: write source.days, such as {created_from: '{from}', created_to: '{until}'}, or"
+                " leave the dataset out with --dataset."
+            )
+        first, after = bounds(period)
+        ends = {"from": first, "until": period.last, "after": after}
+        made = {}
+        for name, template in self.settings.days.items():
+            end = next(end for end in ends if f"{{{end}}}" in template)
+            if (day := ends[end]) is not None:
+                made[name] = template.replace(f"{{{end}}}", day.isoformat())
+        return made
+
     def _since(self, position: Position | None) -> Iterator[Arrival]:
-        first = self._first(position)
+        yield from self._read(self._first(position), position)
+
+    def _read(
+        self, first: Request, position: Position | None, *, may_be_empty: bool = False
+    ) -> Iterator[Arrival]:
         if comes_at_once(self.contract):
-            yield from self._steady(lambda: self._at_once(first, position))
+            yield from self._steady(lambda: self._at_once(first, position, may_be_empty=may_be_empty))
         elif self.settings.total_path or self.settings.total_header:
             yield from self._steady(lambda: list(self._in_turn(first, position)))
         else:
@@ -107,14 +142,14 @@ class RestSource:
             f" the start ({shifted}): fetch when nobody writes, or page by the server's cursor."
         )
 
-    def _at_once(self, first: Request, position: Position | None) -> list[Arrival]:
+    def _at_once(self, first: Request, position: Position | None, *, may_be_empty: bool) -> list[Arrival]:
         """Return all pages as one delivery, none if nothing is new."""
         bundle, reach = self._bundle(), self._reach(position)
         for page in self._walk().pages(first):
             bundle.add(page.answer.body)
             if reach:
                 reach.note(page.records)
-        if bundle.pages == 0 and reach is None:
+        if bundle.pages == 0 and reach is None and not may_be_empty:
             raise SourceFailed(
                 f"{self.client.base.host} has no record of {self.contract.dataset}: what stands is kept. Correct url and"
                 " parameters, or ask who runs it."

@@ -1,5 +1,6 @@
 """What a contract may say about a web API: where it is, how it is paged, who may ask, how long it may take."""
 
+import re
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
@@ -9,6 +10,7 @@ from lake.contracts.model import Contract
 from lake.contracts.source_settings import SourceSettings
 from lake.secrets import Secret, SecretOnly, SecretText
 
+_DAYS = re.compile(r"\{(from|until|after)\}")
 _LOOPBACK = ("http://127.0.0.1", "http://localhost", "http://[::1]")
 
 
@@ -236,10 +238,22 @@ class RestSettings(ApiSettings):
     error_path: str | None = "error"
     """Where an answer that says 200 tells of an error; null: nowhere."""
     incremental: Incremental | None = None
+    days: dict[str, str] = Field(default_factory=dict)
+    """Query parameters that ask for a range of days, by what goes into them: {from}, {until} (the last day) or {after}."""
     resume: bool = False
     """The server's cursor stays valid: the next fetch goes on from it."""
     resume_path: str | None = None
     """Where the last page names the URL at which the next fetch begins (a delta link)."""
+
+    @field_validator("days")
+    @classmethod
+    def _names_its_ends(cls, value: dict[str, str]) -> dict[str, str]:
+        ends = [end for text in value.values() for end in _DAYS.findall(text)]
+        if value and (sorted(ends) not in (["from", "until"], ["after", "from"]) or len(value) != len(ends)):
+            raise ValueError(
+                "one parameter has to hold {from} and another {until} (the last day) or {after} (the day behind it)"
+            )
+        return value
 
     @model_validator(mode="after")
     def _fits(self) -> "RestSettings":

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
@@ -68,7 +69,7 @@ class Database:
         """Quote a name where it needs it; TABLE or SCHEMA.TABLE by its parts."""
         return self.engine.dialect.identifier_preparer.quote(name)
 
-    def literal(self, value: str | int | float) -> str:
+    def literal(self, value: str | int | float | date) -> str:
         """Write a value into SQL."""
         compiled = sa.literal(value).compile(
             dialect=self.engine.dialect, compile_kwargs={"literal_binds": True}

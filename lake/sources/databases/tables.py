@@ -6,7 +6,7 @@ the cursor in its last row and commits with it, so a connection that drops loses
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from lake.company import Company
 from lake.connection import Lake
 from lake.contracts.model import Contract
 from lake.errors import SourceFailed
+from lake.period import Period
 from lake.sources.databases.arrow import batches
 from lake.sources.databases.connecting import Database, Session
 from lake.sources.databases.cursors import LARGEST_OFFSET, Cursor, like, lowered, moment, written_like
@@ -23,6 +24,7 @@ from lake.sources.databases.relations import Relation, look_at
 from lake.sources.databases.settings import IDEMPOTENT, DatabaseSettings
 from lake.sources.fetching import fetching, note_position
 from lake.sources.port import Arrival, Position
+from lake.sources.ranges import bounds, day_column
 
 _CLOCK_ERROR = timedelta(days=1)
 
@@ -57,6 +59,13 @@ class DatabaseSource:
                 note_position(
                     self.company, self.contract, place
                 )  # or the keys would be compared again at once
+
+    def between(self, period: Period) -> Iterator[Arrival]:
+        """Yield the rows whose business date (or cursor) is of these days, however often they were read."""
+        with fetching(self.company, self.contract) as (folder, _), self.database.session() as session:
+            relation = look_at(session, self.settings.table, self.settings.query)
+            self._check(relation)
+            yield from _Reading(self, session, relation, folder, {}).of_days(period)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -157,6 +166,32 @@ class _Reading:
             name = f"{names[0]}_{name_part(piece.first[0])}_to_{name_part(piece.last[0])}"
             yield self._arrival(piece, name, self.place | {"cursor": last})
         self._tell_future(highest, limit)
+
+    def of_days(self, period: Period) -> Iterator[Arrival]:
+        """Yield the rows of a range of days; one file where the days are partitions that are replaced whole."""
+        name = day_column(self.contract, next(iter(self.settings.cursor), None)).source_name
+        column = self.relation.column(name, "by which a range of days is asked for")
+        quoted = self.database.quote(name)
+        conditions = [
+            f"{quoted} {sign} {self._day(day, column.type)}"
+            for sign, day in zip((">=", "<"), bounds(period), strict=True)
+            if day is not None
+        ]
+        order = self.settings.cursor or (name,)
+        statement = (
+            f"{self.relation.select()} WHERE {' AND '.join(conditions)}"
+            f" ORDER BY {', '.join(map(self.database.quote, order))}"
+        )
+        cut = self.contract.write_mode != "replace_partition"
+        for number, piece in enumerate(self._pieces(statement, cut=cut), 1):
+            days = f"{period.first or 'start'}_to_{period.last or 'end'}"
+            yield self._arrival(piece, f"{days}_asked_{self.now:%Y%m%dT%H%M%S%f}_{number}", None)
+
+    def _day(self, day: date, column_type: str) -> str:
+        """Write the beginning of a day into SQL; of a column with a zone it is the day in UTC."""
+        if self.database.dialect != "postgresql":
+            return self.database.literal(day)
+        return f"'{day} 00:00:00+00'" if column_type == "timestamptz" else f"'{day}'"
 
     def deletions(self, lake: Lake, lake_snapshot: int) -> Iterator[Arrival]:
         """Yield a tombstone for each key that raw holds and the source does not."""

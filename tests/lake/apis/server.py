@@ -186,8 +186,14 @@ class _Handler(BaseHTTPRequestHandler):
             return [one for one in records if one["id"] > int(query["since"])]
         if "changed_since" in query:
             return [one for one in records if one["changed_at"] >= query["changed_since"]]
+        if "created_from" in query or "created_before" in query:
+            first, before = query.get("created_from", ""), query.get("created_before", "9")
+            return [one for one in records if first <= one["changed_at"][:10] < before]
+        if " lt " in query.get("$filter", ""):
+            before = query["$filter"].split("changed_at lt ")[1]
+            records = [one for one in records if one["changed_at"] < before]
         if "changed_at ge" in query.get("$filter", ""):
-            since = query["$filter"].split("changed_at ge ")[1].rstrip(")")
+            since = query["$filter"].split("changed_at ge ")[1].split(" and ")[0].rstrip(")")
             records = [one for one in records if one["changed_at"] >= since]
         if "$orderby" in query:
             records.sort(key=lambda one: [one[name] for name in query["$orderby"].split(",")])
