@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -83,6 +83,36 @@ class Alerts(BaseModel):
     smtp_host: str | None = None
 
 
+class HistorySettings(BaseModel):
+    """How far a table's newest days may lie from its own weeks before; the checks stand in lake/quality/history.py."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    weeks: int = Field(8, ge=3, description="that are looked back on")
+    recent_days: int = Field(7, ge=1, description="newest days that are judged")
+    minimum_rows: int = Field(20, ge=5, description="of a day or week that is judged; below it weeks are")
+    volume_low: float = Field(0.6, gt=0, lt=1, description="times the usual number of rows")
+    volume_high: float = Field(3.0, gt=1, description="times the usual number of rows")
+    values_factor: float = Field(2.0, gt=1, description="by which a quantile of a number may move")
+    level_shift: float = Field(0.1, gt=0, description="by which all prices together may rise or fall")
+    extreme_factor: float = Field(10.0, gt=1, description="beyond all its item had (prices: half of it)")
+    share_moved: float = Field(
+        0.2, gt=0, lt=1, description="of rows between values; of empty fields half of it"
+    )
+    severity: Literal["warn", "stop"] = "warn"
+    tables: dict[str, Literal["warn", "stop", "off"]] = Field(
+        default_factory=dict, description="schema.table -> what it does there: warn, stop or off"
+    )
+
+
+class Gate(BaseModel):
+    """What the gate asks beyond the contracts."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    history: HistorySettings = Field(default_factory=lambda: HistorySettings.model_validate({}))
+
+
 class S3Settings(BaseModel):
     """How a bucket is reached; keys by reference only."""
 
@@ -134,6 +164,7 @@ class CompanySettings(BaseModel):
         "${INBOX}", description="where the exports lie: ${INBOX}, ${STOCKLAKE_DATA} or a path"
     )
     alerts: Alerts = Field(default_factory=Alerts)
+    gate: Gate = Field(default_factory=lambda: Gate.model_validate({}))
     lake: LakeSettings = Field(default_factory=lambda: LakeSettings.model_validate({}))
     pii_key: SecretOnly | None = Field(
         None,

@@ -10,6 +10,7 @@
     │   ├── ContractError            a contract that does not lint
     │   └── FileRefused              a delivered file that was refused whole (its good neighbours load)
     ├── GateFailed                3  data failed its gate: nothing downstream may run
+    ├── GateNotRun                4  a check could not run: nobody knows whether the data is good
     └── NoRelease                 3  nothing has passed a gate yet
 
 A message is one sentence that a stranger can act on: what was wrong, where, what to do.
@@ -60,6 +61,12 @@ class GateFailed(StocklakeError):
     """A stop gate failed: nothing downstream may run until it passes."""
 
     exit_code = 3
+
+
+class GateNotRun(StocklakeError):
+    """A check of the gate could not run and none failed: that says nothing about the data."""
+
+    exit_code = 4
 
 
 class NoRelease(StocklakeError):

@@ -1,6 +1,6 @@
 """The command line. Every command imports what it needs when it is called, so that `--help` is quick.
 
-Exit codes: 0 done, 1 something broke, 2 bad input, 3 the data did not pass its gate.
+Exit codes: 0 done, 1 something broke, 2 bad input, 3 the data did not pass its gate, 4 the gate itself could not run.
 """
 
 import os
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestration.commands import contracts, landing, listen, orders, quarantine, receive, releases
+from orchestration.commands import contracts, gate, landing, listen, orders, quarantine, receive, releases
 from orchestration.commands.options import (
     CompanyOption,
     HomeOption,
@@ -31,6 +31,7 @@ app = typer.Typer(
 app.add_typer(contracts.app, name="contract")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(landing.app, name="landing")
+app.add_typer(gate.app, name="gate")
 app.add_typer(releases.app, name="releases")
 app.add_typer(orders.app, name="orders")
 app.command()(listen.listen)

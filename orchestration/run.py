@@ -8,7 +8,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from lake.company import Company
-from lake.errors import CompanyError, InputError, StocklakeError
+from lake.errors import CompanyError, GateNotRun, InputError, StocklakeError
 from lake.ingest import IngestReport
 from orchestration.alerts import send
 from orchestration.display import progress_display
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def run_company(company: Company, *, last_good: bool = False) -> int:
-    """Run the whole way for a company and return the exit code: 0, 1, 2 for bad input, 3 for a failed gate.
+    """Run the whole way for a company and return the exit code: 0, 1, 2 for bad input, 3 for a failed gate, 4 for one that could not run.
 
     Raises `InputError` for what is wrong before anything starts: company, home, contracts.
     """
@@ -120,8 +120,10 @@ def _exit_code(company: Company, result: "dg.ExecuteInProcessResult") -> int:
     for step in journal.run_steps(Lake.of(company), result.run_id):  # another run may be newer
         if step.message:
             print(f"stocklake: {step.stage}: {step.message}", file=sys.stderr)
-            send(company, f"run {result.run_id} failed in {step.stage}", step.message)
-            return int(step.counts.get("exit_code", 1))
+            exit_code = int(step.counts.get("exit_code", 1))
+            what = "could not run its checks" if exit_code == GateNotRun.exit_code else "failed"
+            send(company, f"run {result.run_id} {what} in {step.stage}", step.message)
+            return exit_code
     for event in result.all_events:
         if event.is_step_failure and event.step_failure_data.error:
             print(f"stocklake: {event.step_key}: {event.step_failure_data.error.message}", file=sys.stderr)

@@ -156,7 +156,8 @@ SELECT supplier_id AS supplier, count(*) AS orders, sum(line_count) AS lines, su
     sum(goods_cost) AS goods_cost, sum(freight_cost) AS freight_cost, sum(total_cost) AS total_cost
 FROM lake.orders.proposal WHERE status = 'open' GROUP BY ALL ORDER BY total_cost DESC, supplier LIMIT 25"""
 _FINDINGS = """
-SELECT severity, table_name, column_name, check_name, failing_rows, observed FROM lake.meta.gate_result
+SELECT CASE outcome WHEN 'waived' THEN 'waived' WHEN 'error' THEN 'could not run' ELSE severity END AS severity,
+    table_name, column_name, check_name, failing_rows, observed FROM lake.meta.gate_result
 WHERE outcome <> 'passed' AND gate_run_id = (
     SELECT gate_run_id FROM lake.meta.gate_run ORDER BY snapshot_id DESC, ran_at DESC LIMIT 1)
 ORDER BY outcome, severity, table_name, check_name LIMIT 10"""

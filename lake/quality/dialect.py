@@ -15,6 +15,15 @@ class LakeDialect(Dialect):
 
     supports_statement_cache = False
 
+    def do_begin(self, _: Any) -> None:
+        """Begin nothing: what is read is pinned to a snapshot, and one broken query would take the next ones with it."""
+
+    def do_rollback(self, _: Any) -> None:
+        """Take nothing back."""
+
+    def do_commit(self, _: Any) -> None:
+        """Commit nothing."""
+
     def get_columns(
         self, connection: sqlalchemy.Connection, table_name: str, schema: str | None = None, **_: Any
     ) -> list[Any]:

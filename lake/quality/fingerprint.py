@@ -4,6 +4,7 @@ The lake is not read for it: DuckLake's own list of snapshots says when a table 
 """
 
 import hashlib
+from collections.abc import Sequence
 
 import duckdb
 
@@ -51,12 +52,15 @@ def last_change(connection: duckdb.DuckDBPyConnection, snapshot_id: int) -> str:
     return str(changed)
 
 
-def input_fingerprint(connection: duckdb.DuckDBPyConnection, snapshot_id: int, rules: list[Rule]) -> str:
-    """Return the fingerprint of raw, core, marts and the ledger at `snapshot_id`, and of the rules asked of them.
+def input_fingerprint(
+    connection: duckdb.DuckDBPyConnection, snapshot_id: int, rules: list[Rule], waivers: Sequence[str] = ()
+) -> str:
+    """Return the fingerprint of raw, core, marts and the ledger at `snapshot_id`, of the rules asked of them and of the
+    ids of the waivers that count.
 
     `connection` reads the lake at its newest state or at the snapshot. Contracts and suites count through the rules
     made from them. Staging does not: nothing is asked of it.
     """
     ledger = connection.execute(_LEDGER).fetchone() if table_exists(connection, "meta", "delivery") else None
-    parts = (last_change(connection, snapshot_id), repr(ledger), repr(rules))
+    parts = (last_change(connection, snapshot_id), repr(ledger), repr(rules), repr(sorted(waivers)))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]

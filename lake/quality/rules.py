@@ -4,13 +4,15 @@ Every rule carries the query that returns its offending rows, so that each of th
 Which rules a table has stands in `suites.py` and `suites.yaml`; how they run, in `expectations.py`.
 """
 
+import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import cached_property
 
 from lake.contracts.model import Severity
 
-Kind = Literal["not_null", "between", "in_set", "row_count", "no_rows"]
+_TABLE_NAME = re.compile(r'(?:\blake|"lake")\s*\.\s*"?(raw|core|marts|meta)"?\s*\.\s*"?(\w+)"?')
 
 
 @dataclass(frozen=True)
@@ -21,24 +23,63 @@ class Rule:
     """schema.table, without the lake's alias."""
     check: str
     """What has to hold, as a planner would say it."""
-    kind: Kind
     failing: str
     """Query that returns the offending rows; a text column `finding`, if it has one, says what is wrong."""
     finding: str
     """What the offending rows are, after '3 rows ...'."""
     severity: Severity = "stop"
     columns: tuple[str, ...] = ()
-    minimum: float | None = None
-    maximum: float | None = None
-    allowed: tuple[str, ...] = ()
+    bad_row: str = ""
+    """Condition that tells a bad row from the row alone (and from tables it names). All such rules of a table share one
+    scan, and of rows that were good before only new ones are asked. '' where `failing` is more than a filter."""
+    unique_key: tuple[str, ...] = ()
+    """Columns that no two rows may agree in."""
+    parent: str = ""
+    """'schema.table.column' in which values have to stand."""
     row_names: tuple[str, ...] = ()
     """Columns that name a row of the table; a sample shows them beside the column that is wrong."""
 
     @property
+    def check_id(self) -> str:
+        """Eight hex digits by which people name the check: of table, columns and what has to hold."""
+        return _digest(self.table, *self.columns, self.check)[:8]
+
+    @cached_property
+    def version(self) -> str:
+        """Changes when anything about the rule does."""
+        return _digest(repr(self))[:16]
+
+    @cached_property
+    def reads(self) -> frozenset[str]:
+        """Every table of the lake that the answer depends on."""
+        return frozenset({self.table, *(".".join(found) for found in _TABLE_NAME.findall(self.failing))})
+
+    @property
+    def full_name(self) -> str:
+        """The table as SQL names it."""
+        schema, _, name = self.table.partition(".")
+        return f"lake.{identifier(schema)}.{identifier(name)}"
+
+    @property
     def failing_sql(self) -> str:
         """The query of offending rows with the table's full name in place."""
-        schema, _, name = self.table.partition(".")
-        return self.failing.replace("{table}", f"lake.{identifier(schema)}.{identifier(name)}")
+        return self.failing_among("")
+
+    def failing_among(self, rows: str) -> str:
+        """Return the query of offending rows, among all rows or ('' is all) those that the relation `rows` brought."""
+        if not rows:
+            return self.failing.replace("{table}", self.full_name)
+        if self.unique_key:
+            names = ", ".join(identifier(column) for column in self.unique_key)
+            return (
+                f"SELECT there.* FROM {self.full_name} AS there SEMI JOIN {rows} USING ({names})"
+                f" QUALIFY count(*) OVER (PARTITION BY {names}) > 1"
+            )
+        return self.failing.replace("{table}", rows)
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
 
 
 def identifier(name: str) -> str:
@@ -51,10 +92,12 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def rows_where(table: str, predicate: str, check: str, finding: str, *, columns: Sequence[str] = ()) -> Rule:
+def rows_where(
+    table: str, predicate: str, check: str, finding: str, *, columns: Sequence[str] = (), parent: str = ""
+) -> Rule:
     """No row may satisfy `predicate`, which describes a bad row."""
     failing = f"SELECT * FROM {{table}} WHERE {predicate}"
-    return Rule(table, check, "no_rows", failing, finding, columns=tuple(columns))
+    return Rule(table, check, failing, finding, columns=tuple(columns), bad_row=predicate, parent=parent)
 
 
 def known_by(table: str, days: int) -> Rule:
@@ -66,8 +109,9 @@ def known_by(table: str, days: int) -> Rule:
 
 def not_null(table: str, column: str) -> Rule:
     """The column is filled in every row."""
-    failing = f"SELECT * FROM {{table}} WHERE {identifier(column)} IS NULL"
-    return Rule(table, "is filled", "not_null", failing, "without a value", columns=(column,))
+    return rows_where(
+        table, f"{identifier(column)} IS NULL", "is filled", "without a value", columns=(column,)
+    )
 
 
 def between(table: str, column: str, minimum: float | None, maximum: float | None) -> Rule:
@@ -81,21 +125,15 @@ def between(table: str, column: str, minimum: float | None, maximum: float | Non
         check, finding, predicate = f"is at least {_number(minimum)}", below, f"{name} < {minimum!r}"
     else:
         check, finding, predicate = f"is at most {_number(maximum)}", above, f"{name} > {maximum!r}"
-    failing = f"SELECT * FROM {{table}} WHERE {predicate}"
-    return Rule(
-        table, check, "between", failing, finding, columns=(column,), minimum=minimum, maximum=maximum
-    )
+    return rows_where(table, predicate, check, finding, columns=(column,))
 
 
 def in_set(table: str, column: str, allowed: Sequence[str]) -> Rule:
     """Values that are there are among `allowed`."""
     name, values = identifier(column), ", ".join(literal(value) for value in allowed)
-    failing = (
-        f"SELECT * FROM {{table}} WHERE {name} IS NOT NULL AND CAST({name} AS VARCHAR) NOT IN ({values})"
-    )
-    check = f"is one of {', '.join(allowed)}"
-    finding = f"not one of {', '.join(allowed)}"
-    return Rule(table, check, "in_set", failing, finding, columns=(column,), allowed=tuple(allowed))
+    predicate = f"{name} IS NOT NULL AND CAST({name} AS VARCHAR) NOT IN ({values})"
+    listed = ", ".join(allowed)
+    return rows_where(table, predicate, f"is one of {listed}", f"not one of {listed}", columns=(column,))
 
 
 def matches(table: str, column: str, pattern: str) -> Rule:
@@ -113,7 +151,8 @@ def unique(table: str, columns: Sequence[str], check: str = "is unique") -> Rule
         f" (SELECT hash({names}) FROM {{table}} GROUP BY ALL HAVING count(*) > 1)"
         f" QUALIFY count(*) OVER (PARTITION BY {names}) > 1"
     )
-    return Rule(table, check, "no_rows", failing, "repeating " + " + ".join(columns), columns=tuple(columns))
+    finding = "repeating " + " + ".join(columns)
+    return Rule(table, check, failing, finding, columns=tuple(columns), unique_key=tuple(columns))
 
 
 def references(table: str, column: str, target: str, where: str | None = None) -> Rule:
@@ -125,7 +164,9 @@ def references(table: str, column: str, target: str, where: str | None = None) -
         f" (SELECT {identifier(key)} FROM {other_table} WHERE {identifier(key)} IS NOT NULL)"
         + (f" AND ({where})" if where else "")
     )
-    return rows_where(table, predicate, f"stands in {target}", f"not in {target}", columns=(column,))
+    return rows_where(
+        table, predicate, f"stands in {target}", f"not in {target}", columns=(column,), parent=target
+    )
 
 
 def row_count(table: str, minimum: float | None, maximum: float | None) -> Rule:
@@ -136,14 +177,12 @@ def row_count(table: str, minimum: float | None, maximum: float | None) -> Rule:
     failing = (
         f"SELECT format('{{:,}} rows, {wanted} expected', count(*)) AS finding FROM {{table}} HAVING {bad}"
     )
-    return Rule(
-        table, f"holds {wanted} rows", "row_count", failing, "too few or too many", minimum=low, maximum=high
-    )
+    return Rule(table, f"holds {wanted} rows", failing, "too few or too many")
 
 
 def no_findings(table: str, query: str, check: str, *, columns: Sequence[str] = ()) -> Rule:
     """The query returns no row; each row it returns has a text `finding`."""
-    return Rule(table, check, "no_rows", query, "found", columns=tuple(columns))
+    return Rule(table, check, query, "found", columns=tuple(columns))
 
 
 def no_missing_days(table: str, column: str) -> Rule:

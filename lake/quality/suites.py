@@ -3,6 +3,7 @@
 Nothing is opened or run here; `gate.py` runs what `all_rules` returns.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
@@ -11,20 +12,85 @@ from typing import Any
 
 import yaml
 
+from lake.company import HistorySettings
 from lake.contracts.model import Check, Column, Contract
 from lake.quality import rules
-from lake.quality.rules import Rule, literal
+from lake.quality.history import Habit, history_rules
+from lake.quality.rules import Rule, identifier, literal
 
 _WORDS = {
     "grain", "nullable", "rows", "not_null", "at_least", "between", "in_set", "references", "known_days", "fresh_days",
-    "never", "no_findings", "warn",
+    "never", "no_findings", "warn", "history",
 }  # fmt: skip
+_MONEY = re.compile(r"[A-Z]{3}(/.*)?")
+_GARBLED = r"\x{FFFD}|[\x{C2}\x{C3}][\x{80}-\x{BF}]|\x{E2}\x{20AC}"
+"""UTF-8 that was read as Latin-1 or Windows-1252 somewhere on its way, or signs that a decoder gave up on."""
 
 
-def all_rules(contracts: Sequence[Contract]) -> list[Rule]:
-    """Return every rule of the gate: raw as the contracts say, core, marts and the ledger as suites.yaml says."""
-    of_contracts = [rule for contract in contracts for rule in contract_rules(contract)]
-    return of_contracts + list(model_rules())
+def all_rules(contracts: Sequence[Contract], settings: HistorySettings | None = None) -> list[Rule]:
+    """Return every rule of the gate: raw as the contracts say, core, marts and the ledger as suites.yaml says.
+
+    With `settings`, also those that compare a table with its own past.
+    """
+    found = [rule for contract in contracts for rule in contract_rules(contract)] + list(model_rules())
+    if settings is not None:
+        habits = [*(habit for contract in contracts if (habit := habit_of(contract))), *_model_habits()]
+        for habit in habits:
+            severity = settings.tables.get(habit.table, settings.severity)
+            if severity != "off":
+                found += history_rules(replace(habit, severity=severity), settings)
+    return found
+
+
+def habit_of(contract: Contract) -> Habit | None:
+    """Return what of a dataset is compared with its past; None where no column says which day a row is about."""
+    if contract.business_date is None or contract.live_condition:
+        return None
+    day = identifier(contract.business_date)
+    if contract.column(contract.business_date).type == "timestamp":
+        day = f"CAST({day} AS DATE)"
+    plain = [c for c in contract.columns if not c.key and not c.is_hidden]
+    numbers = [c for c in plain if c.type in ("integer", "number")]
+    values = [(c.name, identifier(c.name), 10.0**-c.scale) for c in numbers]
+    if contract.known_at.column or contract.known_at.filename_pattern:
+        values.append(("_known_at", f"date_diff('day', {day}, _known_at)", 1.0))
+    named = tuple(c.name for c in contract.columns if c.references)
+    item = tuple(source for target, source in contract.mapping if target == "item_id" and source in named)
+    mixes = [
+        c for c in contract.columns if not c.is_hidden and (c.allowed or c.references or c.type == "boolean")
+    ]
+    texts = [c for c in plain if c.type == "string" and not (c.pattern or c.pii or c in mixes)]
+    return Habit(
+        table=f"raw.{contract.dataset}",
+        day=day,
+        numbers=tuple(values),
+        money=tuple(c.name for c in numbers if c.unit and _MONEY.fullmatch(c.unit)),
+        mixes=tuple(c.name for c in mixes if (c.name,) != item)
+        + tuple(c.name for c in texts if "currency" in c.name),
+        moments=tuple(c.name for c in plain if c.type == "timestamp"),
+        optional=tuple(c.name for c in plain if not c.required),
+        series=item or named,
+        repeats=(*named, *(c.name for c in numbers)) if numbers else (),
+        row_names=contract.keys,
+    )
+
+
+def _model_habits() -> Iterator[Habit]:
+    for table, block in _suites().items():
+        if "history" in block:
+            words = dict(block["history"])
+            numbers = {
+                **dict.fromkeys(words.pop("numbers", ()), 1.0),
+                **dict.fromkeys(words.get("money", ()), 0.01),
+            }
+            lists: dict[str, Any] = {name: tuple(value) for name, value in words.items() if name != "day"}
+            yield Habit(
+                table=table,
+                day=identifier(words["day"]),
+                numbers=tuple((name, identifier(name), step) for name, step in numbers.items()),
+                row_names=tuple(block.get("grain", ())),
+                **lists,
+            )
 
 
 def contract_rules(contract: Contract) -> list[Rule]:
@@ -39,27 +105,57 @@ def contract_rules(contract: Contract) -> list[Rule]:
     found.extend(
         replace(_check_rule(table, contract, check), severity=check.severity) for check in contract.checks
     )
+    found += _plausible(table, contract)
     if contract.live_condition:
         found = [_of_live_rows(rule, contract.live_condition) for rule in found]
     found.append(_ledger_rule(table, contract))
     return [replace(rule, row_names=contract.keys) for rule in found]
 
 
+def _plausible(table: str, contract: Contract) -> Iterator[Rule]:
+    texts = [
+        c.name
+        for c in contract.columns
+        if c.type == "string" and not (c.key or c.pattern or c.allowed or c.references or c.is_hidden)
+    ]
+    if texts:
+        garbled = " OR ".join(f"regexp_matches({identifier(name)}, {literal(_GARBLED)})" for name in texts)
+        yield replace(
+            rules.rows_where(table, garbled, "is readable text", "with garbled letters", columns=texts),
+            severity="warn",
+        )
+    if contract.business_date and (contract.known_at.column or contract.known_at.filename_pattern):
+        day = identifier(contract.business_date)
+        later = f"CAST({day} AS DATE) > CAST(_known_at AS DATE) + 1"
+        rule = rules.rows_where(
+            table, later, "is not dated after it was known", "dated later than they were known",
+            columns=(contract.business_date,),
+        )  # fmt: skip
+        yield replace(rule, severity="warn")
+
+
 def _of_live_rows(rule: Rule, condition: str) -> Rule:
     """Return a rule that looks past deleted rows and versions that ended; its query alone decides then."""
     live = f"(SELECT * FROM {{table}} WHERE {condition})"
-    return replace(rule, kind="no_rows", failing=rule.failing.replace("{table}", live))
+    bad_row = f"({condition}) AND ({rule.bad_row})" if rule.bad_row else ""
+    return replace(rule, failing=rule.failing.replace("{table}", live), bad_row=bad_row, unique_key=())
 
 
 @cache
 def model_rules() -> tuple[Rule, ...]:
-    """Return the rules of suites.yaml."""
-    text = files("lake.quality").joinpath("suites.yaml").read_text(encoding="utf-8")
+    """Return the rules of suites.yaml, but for those of history."""
     return tuple(
         replace(rule, row_names=tuple(block.get("grain", ())))
-        for table, block in yaml.safe_load(text).items()
+        for table, block in _suites().items()
         for rule in _block(table, block)
     )
+
+
+@cache
+def _suites() -> dict[str, dict[str, Any]]:
+    text = files("lake.quality").joinpath("suites.yaml").read_text(encoding="utf-8")
+    found: dict[str, dict[str, Any]] = yaml.safe_load(text)
+    return found
 
 
 def _column_rules(table: str, column: Column) -> Iterator[Rule]:
@@ -96,7 +192,6 @@ def _check_rule(table: str, contract: Contract, check: Check) -> Rule:
         rule = Rule(
             table,
             check.name,
-            "no_rows",
             check.query or "",
             f"against the check {check.name!r}",
             columns=check.columns,
@@ -140,7 +235,9 @@ def _block(table: str, block: dict[str, Any]) -> Iterator[Rule]:
     ]:
         yield rules.not_null(table, column)
     if grain:
-        yield rules.unique(table, grain)
+        rule = rules.unique(table, grain)
+        # Joining new rows to old ones would pass over nulls: with one among the columns all rows are compared.
+        yield replace(rule, unique_key=()) if block.get("nullable") else rule
     yield from _ranges(table, block)
     for column, target in block.get("references", {}).items():
         to, where = (target["to"], target["where"]) if isinstance(target, dict) else (target, None)

@@ -1,8 +1,9 @@
 """The gate decides whether the lake as it stands becomes a release."""
 
+from pathlib import Path
+
 import dagster as dg
 
-from lake.errors import GateFailed
 from lake.quality.gate import run_gate
 from lake.releases import GateRun
 from orchestration.house import WRITER_POOL, HouseResource, stage
@@ -39,9 +40,10 @@ def gate_asset(upstream: list[dg.AssetKey]) -> dg.AssetsDefinition:
             record.counts |= counts(run)
             if not run.passed and not house.last_good:
                 record.message = "; ".join(run.summary()[:3])
-                record.counts["exit_code"] = GateFailed.exit_code
+                record.counts["exit_code"] = run.exit_code
         return dg.MaterializeResult(
-            metadata=counts(run), check_results=[_check(run, accepted=house.last_good)]
+            metadata=counts(run),
+            check_results=[_check(run, opened.company.data_docs / "index.html", accepted=house.last_good)],
         )
 
     return release
@@ -52,12 +54,12 @@ def counts(run: GateRun) -> dict[str, int | str]:
     return {
         "gates_passed": run.count("passed"),
         "gates_failed": run.count("failed") + run.count("error"),
-        "gates_warned": run.count("warned"),
+        "gates_warned": run.count("warned") + run.count("waived"),
         "release": run.release.release_id if run.release else "",
     }
 
 
-def _check(run: GateRun, *, accepted: bool) -> dg.AssetCheckResult:
+def _check(run: GateRun, page: Path, *, accepted: bool) -> dg.AssetCheckResult:
     """Return the outcome as a check; one that a person accepts with --last-good warns and lets pass."""
     lines = run.summary()
     more = len(lines) - _LINES_SHOWN
@@ -69,6 +71,9 @@ def _check(run: GateRun, *, accepted: bool) -> dg.AssetCheckResult:
         description="; ".join(shown),
         metadata={
             "snapshot": str(run.snapshot_id),  # an id: as a number it would be plotted
+            "status": run.status,  # "could not run" says nothing about the data
+            "data_docs": dg.MetadataValue.url(page.as_uri()),
+            "waivers": ", ".join(run.release.waivers) if run.release else "",
             "findings": dg.MetadataValue.md("\n".join(f"- {line}" for line in lines)),
         },
     )

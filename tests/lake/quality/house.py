@@ -31,7 +31,7 @@ CREATE TABLE lake.core.dim_location AS FROM (VALUES ('L0', 'Centre', 'distributi
     ('L1', 'Store', 'store', 'north', 'L0', 'L0', false)) t(location_id, location_name, location_type, region, replenished_from,
     purchasing_location_id, is_assumed);
 CREATE TABLE lake.core.dim_supplier AS SELECT 'S1' AS supplier_id, 'Smith' AS supplier_name, 'GB' AS country, false AS is_assumed;
-CREATE TABLE lake.core.dim_calendar AS SELECT d::DATE AS calendar_date, isodow(d)::INTEGER AS day_of_week, false AS is_weekend
+CREATE TABLE lake.core.dim_calendar AS SELECT d::DATE AS calendar_date, isodow(d)::INTEGER AS day_of_week, false AS is_weekend, false AS is_holiday
     FROM generate_series(DATE '2026-03-01', DATE '2026-03-10' + 120, INTERVAL 1 DAY) t(d);
 CREATE TABLE lake.core.dim_supplier_item AS SELECT 'S1' AS supplier_id, item_id, 7 AS lead_time_days, 10 AS minimum_order_units,
     5 AS pack_size_units, 1.5 AS unit_price, true AS is_preferred, DATE '2025-01-01' AS valid_from, false AS is_assumed
@@ -63,7 +63,10 @@ CREATE TABLE lake.marts.as_of AS SELECT DATE '2026-03-10' AS as_of;
 CREATE TABLE lake.marts.item_location_day AS SELECT item_id, location_id, demand_date AS day, demand_date + INTERVAL 1 DAY AS as_of_ts,
     known_at, demand_units, 3.0 AS lag_7, 3.0 AS lag_14, 3.0 AS lag_28, 3.0 AS mean_7, 3.0 AS mean_28, 3.0 AS mean_91, 1.0 AS std_28,
     0.0 AS zero_share_28, 1 AS days_since_last_sale, 40 AS on_hand_units, false AS is_stockout, 2.5::DECIMAL(18, 4) AS unit_price,
-    0.0 AS discount_share, false AS is_promoted FROM lake.core.fct_demand;
+    0.0 AS discount_share, false AS is_promoted, demand_units::DOUBLE AS unconstrained_demand_units, 'observed' AS demand_method
+    FROM lake.core.fct_demand;
+CREATE TABLE lake.marts.stockout_day (item_id VARCHAR, location_id VARCHAR, day DATE, is_partial BOOLEAN, sold_units BIGINT,
+    expected_units DOUBLE, unconstrained_demand_units DOUBLE, method VARCHAR);
 CREATE TABLE lake.marts.item_location_future AS SELECT item_id, 'L0' AS location_id, DATE '2026-03-11' AS day, 2.5 AS unit_price,
     0.0 AS discount_share, false AS is_promoted, TIMESTAMP '2026-03-11' AS known_at FROM lake.core.dim_item;
 CREATE TABLE lake.marts.supplier_lead_time AS SELECT 'S1' AS supplier_id, DATE '2026-03-08' AS day, TIMESTAMP '2026-03-09' AS as_of_ts,
