@@ -26,6 +26,7 @@ def build_definitions(
     raw = raw_assets(house)
     dbt = dbt_models(house)
     gate = gate_asset([*dbt.keys, *(key for key in raw.keys if key.path[0] == "raw")])
+    downstream = [online_store, forecast_assets(), replenishment, proposal] if house.has_demand else []
     daily = dg.define_asset_job(
         DAILY, selection=dg.AssetSelection.all(), description="Exports in, proposed orders out."
     )
@@ -33,7 +34,7 @@ def build_definitions(
         "house": HouseResource(company=company.name, home=str(company.home.parent), last_good=last_good)
     }
     return dg.Definitions(
-        assets=[raw, dbt, gate, online_store, forecast_assets(), replenishment, proposal],
+        assets=[raw, dbt, gate, *downstream],
         jobs=[daily],
         schedules=[_daily_schedule(company)],
         sensors=[

@@ -38,6 +38,11 @@ class House:
     contracts: tuple[Contract, ...]
     lake: Lake
 
+    @property
+    def has_demand(self) -> bool:
+        """Whether anything is sold; without it the way ends at the gate."""
+        return any(contract.entity == "sales_order_line" for contract in self.contracts)
+
 
 @cache
 def open_house(name: str, home: Path) -> House:

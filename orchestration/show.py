@@ -45,7 +45,7 @@ def status_lines(company: Company, lake: Lake, state: dict[str, Any]) -> list[st
         *_control(state),
         f"Gates      {state['gates_passed']} passed, {state['gates_failed']} failed, {state['gates_warned']} warned",
         *_gate_lines(lake),
-        f"Forecast   {_forecast(state)}",
+        f"Forecast   {_forecast(lake, state)}",
         f"Orders     {state['orders_proposed']} open, {_money(state['order_value'])} {company.settings.currency} "
         f"with freight; {last['orders_proposed']} new in this run",
     ]
@@ -178,9 +178,10 @@ def _gate_lines(lake: Lake) -> list[str]:
     ]
 
 
-def _forecast(state: dict[str, Any]) -> str:
+def _forecast(lake: Lake, state: dict[str, Any]) -> str:
     if not state["series_forecast"]:
-        return "none yet"
+        is_sold = bool(_query(lake, "core", "fct_demand", "SELECT 1 FROM lake.core.fct_demand LIMIT 1"))
+        return "none yet" if is_sold else "none: nothing was sold here, so the way ends at the gate"
     if state["skill_vs_seasonal_naive"] is None:
         return f"{state['series_forecast']:,} series, 28 days ahead; too little history to score it against baselines"
     return (

@@ -21,7 +21,7 @@ def _policies(node: Node) -> tuple[tuple[str, str], ...]:
 
 CUSTOM: dict[str, values.Parser] = {
     "unit": values.text,
-    "maps_to": values.text,
+    "maps_to": values.text_or_list,
     "allowed": values.list_as_written,
     "default": values.as_written,
     "nulls": values.list_as_written,
@@ -35,7 +35,7 @@ CUSTOM: dict[str, values.Parser] = {
 OPTIONS: dict[str, frozenset[str]] = {
     "string": frozenset({"pattern", "minLength", "maxLength"}),
     "integer": frozenset({"minimum", "maximum"}),
-    "number": frozenset({"minimum", "maximum", "precision", "scale"}),
+    "number": frozenset({"minimum", "maximum", "precision", "scale", "multipleOf"}),
     "date": frozenset({"format"}),
     "timestamp": frozenset({"format"}),
     "boolean": frozenset({"format"}),
@@ -89,6 +89,12 @@ def _options(node: Node, kind: LogicalType) -> dict[str, Any]:
             option.reject(f"{key} of a {kind} is not enforced: {_ELSEWHERE}")
         elif key in ("minimum", "maximum"):
             found[key] = option.value
+        elif key == "multipleOf":
+            if option.value != 1:
+                option.reject(
+                    f"multipleOf {option.text} is not enforced: 1 is, which says that numbers are whole"
+                )
+            found["is_whole"] = True
         elif key == "pattern":
             found["pattern"] = values.regex(option)
         elif key == "format":

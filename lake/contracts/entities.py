@@ -131,13 +131,14 @@ def _mapping(
 
 
 def _maps_to(item: Node) -> list[Node]:
-    return [
+    """Return the entity columns that a column feeds: one, or a list of them."""
+    named = [
         value
         for custom in item.items("customProperties")
-        if custom.value["property"] == "maps_to"
-        and (value := custom.child("value"))
-        and isinstance(value.value, str)
+        if custom.value["property"] == "maps_to" and (value := custom.child("value"))
     ]
+    each = [one for value in named for one in (value.items() if isinstance(value.value, list) else [value])]
+    return [one for one in each if isinstance(one.value, str)]
 
 
 def _entity_node(schema: Node) -> Node:
@@ -157,7 +158,9 @@ def _claim(node: Node, name: str, entity: Entity, found: Mapping[str, str]) -> b
 
 
 def _check_fit(node: Node, column: Column, target: EntityColumn) -> None:
-    if column.type not in _ACCEPTED[target.family]:
+    if column.is_whole and target.family in ("INTEGER", "BIGINT"):
+        pass  # 3.00 is 3, exactly
+    elif column.type not in _ACCEPTED[target.family]:
         kinds = " or ".join(sorted(_ACCEPTED[target.family]))
         node.reject(
             f"{column.name} is {column.type} and {target.name} is {target.type}: map one that is {kinds}"

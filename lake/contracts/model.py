@@ -30,6 +30,8 @@ class Column:
     precision: int = 18
     scale: int = 0
     """Of a number: DECIMAL(precision, scale). More decimals than `scale` is an error of form, never rounded."""
+    is_whole: bool = False
+    """Of a number: whole, however many decimals it is written with (3.00); it feeds whole units then."""
     format: str | None = None
     """Of a date or timestamp: strptime format; None means ISO 8601. Of a boolean: 'TRUE_TEXT/FALSE_TEXT'."""
     required: bool = False

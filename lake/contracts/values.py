@@ -95,6 +95,15 @@ def text(node: Node) -> str | None:
     return None
 
 
+def text_or_list(node: Node) -> Any:
+    """Return a text, or a list of texts, as a tuple."""
+    if not isinstance(node.value, list):
+        return text(node) and (node.value,)
+    if not node.value:
+        node.reject("has to be a text or a list of at least one, not []")
+    return tuple(text(item) for item in node.items())
+
+
 def as_written(node: Node) -> str | None:
     """Return any scalar as it was written ('007', '1.50')."""
     if isinstance(node.value, str | int | float):
@@ -179,7 +188,9 @@ def strptime_format(node: Node) -> str | None:
     try:
         written = _SAMPLE.strftime(pattern)
         day = datetime.strptime(written, pattern).date()
-        read = pl.Series([written]).str.to_date(pattern, strict=False)[0]
+        read = pl.Series([written]).str.to_date(
+            pattern.replace(".%f", "%.f").replace("%f", "%6f"), strict=False
+        )[0]
     except (ValueError, re.error, pl.exceptions.PolarsError) as error:
         node.reject(f"{pattern!r} is no date format ({' '.join(str(error).split())[:120]}): {_FORMAT_HINT}")
         return None

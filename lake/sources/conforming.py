@@ -204,6 +204,8 @@ def check_column(
             "range",
             _quoted(f" does not fit {column.duckdb_type}"),
         )
+        if column.is_whole:
+            fail((values != values.floor()).fill_null(False), "scale", _quoted(" is no whole number"))
         for limit, is_out, words in limits(values, column):
             fail(is_out.fill_null(False), "range", _quoted(f" is {words} {limit}"))
     if column.pattern is not None:

@@ -77,6 +77,8 @@ class Separator:
             if column.type == "string":
                 masks.append(~is_blank(text))
         if column.type in ("integer", "number"):
+            if column.is_whole:
+                masks.append((values == values.floor()).fill_null(True))
             masks += [~is_out.fill_null(False) for _, is_out, _ in limits(values, column)]
         if column.pattern is not None:
             masks.append(matches(text, column.pattern))

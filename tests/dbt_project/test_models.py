@@ -34,7 +34,7 @@ def test_item_location_day_equals_an_independent_computation(built: Built) -> No
 def test_building_twice_gives_the_same_bits(built: Built) -> None:
     after = tables(built.company)
     assert after.keys() == built.before.keys()
-    assert len(after) == 26
+    assert len(after) == len(_built_models("core", "marts"))
     for name, frame in after.items():
         assert frame.equals(built.before[name]), name
 
@@ -118,11 +118,17 @@ def test_yml_names_exactly_the_columns_that_are_built(built: Built) -> None:
         .agg("column_name")
         .rows()
     )
-    assert len(columns) == 40
+    assert len(columns) == len(_built_models("staging", "core", "marts"))
     for table, names in columns:
         [path] = SOURCE_PROJECT.glob(f"models/*/{table}.yml")
         documented = [column["name"] for column in yaml.safe_load(path.read_text())["models"][0]["columns"]]
         assert sorted(documented) == sorted(names), table
+
+
+def _built_models(*folders: str) -> list[str]:
+    """The models that stand in the lake: ephemeral ones are part of others."""
+    paths = [path for folder in folders for path in (SOURCE_PROJECT / "models" / folder).glob("*.sql")]
+    return [path.stem for path in paths if "ephemeral" not in path.read_text(encoding="utf-8")]
 
 
 def test_every_entity_has_its_staging_model() -> None:

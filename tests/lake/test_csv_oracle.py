@@ -22,13 +22,14 @@ COLUMNS = (
     Column("code", "Code", "string", required=True, pattern="[A-Z][^,]*", key=True),
     Column("units", "Units", "integer", minimum=0, maximum=99),
     Column("price", "Price", "number", precision=6, scale=2, default="1.5"),
+    Column("cases", "Cases", "number", precision=6, scale=2, is_whole=True),
     Column("day", "Day", "date"),
     Column("sold_at", "At", "timestamp", format="%m/%d/%Y %H:%M"),
     Column("kind", "Kind", "string", allowed=("a", "b")),
 )
 NOTHING = Conformed(pl.DataFrame(), pl.DataFrame(), 0)
 CONTRACT = contract("oracle", COLUMNS, location={"final_newline": "required"})
-HEADER = b"Code,Units,Price,Day,At,Kind\n"
+HEADER = b"Code,Units,Price,Cases,Day,At,Kind\n"
 
 
 def split_record(text: bytes) -> tuple[list[bytes], int] | None:
@@ -89,7 +90,9 @@ def judge(column: Column, text: str) -> tuple[object, set[str]]:
         if not re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)", text):
             return None, rules | {"type"}
         value = Decimal(text)
-        if len(text.partition(".")[2]) > 2:
+        if len(text.partition(".")[2]) > 2 or (
+            column.is_whole and value != int(value) and abs(value) < 10**4
+        ):
             rules.add("scale")
         elif abs(value) >= 10**4:
             rules.add("range")
@@ -180,12 +183,15 @@ quoted = st.sampled_from([b'"A,1"', b'"A""q"""', b'"A\nB"', b'"A\r\nB"', b'""', 
 code = mostly(st.one_of(st.sampled_from([b"A1", b"B \xc3\xa9", b"C'"]), quoted), b"", b"  ", b"a", b'5" pipe', b'A"', b'"A', b"A\0", b"\xff", b"A\rB", b'"A"x', b'"A\rB"', b'"')  # fmt: skip
 units = mostly(st.integers(0, 99).map(lambda n: str(n).encode()), b"", b"1.7", b"-1", b"100", b"1e2", b" 5", b"+7", b"007", b"9" * 30, b"x", "٣".encode())  # fmt: skip
 price = mostly(st.sampled_from([b"1.25", b"0", b".5", b"3.", b"-2.5"]), b"", b"1.234567", b"1.230", b"99999", b"1e3", b"NaN", b"1,5", b"12345678901234567890123456789012345678901234567890")  # fmt: skip
+cases = mostly(
+    st.sampled_from([b"1", b"2.00", b"0.", b"-3.0"]), b"", b"1.50", b".5", b"7.01", b"7.001", b"99999.00"
+)
 day = mostly(st.dates(date(1990, 1, 1)).map(lambda d: d.isoformat().encode()), b"", b"2024-02-30", b"2024-1-5", b"20240105", b"05.01.2024", b"0024-01-01x", b"2024-01-05 ")  # fmt: skip
 sold_at = mostly(st.sampled_from([b"12/1/2009 7:45", b"01/31/2010 23:59"]), b"", b"12/1/09 7:45", b"13/1/2009 7:45", b"12/1/2009  7:45", b"12/1/2009 24:00", b"2/29/2011 1:1", b"12/1/20090 7:45")  # fmt: skip
 kind = mostly(st.sampled_from([b"a", b"b", b'"b"', b""]), b"c", b"A")
-row = st.tuples(code, units, price, day, sold_at, kind).map(b",".join)
+row = st.tuples(code, units, price, cases, day, sold_at, kind).map(b",".join)
 dirty_row = st.sampled_from(
-    [b"", b",,,,,", b"A,1", b"A,1,2,3,4,5,6,7", b'"', b'""', b'","', b'A,"', b"\r", b'"A\n']
+    [b"", b",,,,,,", b"A,1", b"A,1,2,3,4,5,6,7,8", b'"', b'""', b'","', b'A,"', b"\r", b'"A\n']
 )
 line_end = st.sampled_from([b"\n", b"\n", b"\n", b"\r\n"])
 line = st.tuples(st.one_of(row, row, row, row, dirty_row), line_end).map(b"".join)
@@ -221,6 +227,7 @@ MOST = (
     Column("needed", "B", "integer", required=True),
     Column("money", "C", "number", precision=18, scale=4, minimum=0),
     Column("units", "D", "number", precision=5, scale=0),
+    Column("cases", "M", "number", precision=9, scale=3, is_whole=True),
     Column("day", "E", "date"),
     Column("local", "F", "date", format="%d.%m.%Y"),
     Column("at", "G", "timestamp", required=True),

@@ -8,6 +8,8 @@ final as (
         purchase_order_line,
         received_on,
         received_units,
+        rejected_units,
+        stocked_units,
         coalesce(_known_at, received_on + interval 1 day) as known_at,
         _file,
         _line

@@ -8,6 +8,12 @@ newest as (
     {{ newest_version(['purchase_order_id', 'purchase_order_line']) }}
 ),
 
+-- Where an ERP keeps the supplier and the day with the order, the line takes them from there.
+orders as (
+    select * from {{ ref('stg_purchase_order') }}
+    {{ newest_version(['purchase_order_id']) }}
+),
+
 received as (
     select
         purchase_order_id,
@@ -23,21 +29,26 @@ final as (
     select
         newest.purchase_order_id,
         newest.purchase_order_line,
-        newest.supplier_id,
+        coalesce(newest.supplier_id, orders.supplier_id) as supplier_id,
         newest.conformed_item_id as item_id,
-        newest.location_id,
-        newest.ordered_on,
+        coalesce(newest.location_id, orders.location_id) as location_id,
+        coalesce(newest.ordered_on, orders.ordered_on) as ordered_on,
         newest.expected_on,
         newest.ordered_units,
         coalesce(received.received_units, 0) as received_units,
         greatest(newest.ordered_units - coalesce(received.received_units, 0), 0) as open_units,
         received.first_received_on,
-        received.first_received_on - newest.ordered_on as lead_time_days,
+        received.first_received_on - coalesce(newest.ordered_on, orders.ordered_on) as lead_time_days,
         newest.unit_price,
-        greatest(coalesce(newest._known_at, newest.ordered_on + interval 1 day), received.known_at) as known_at,
+        newest.line_amount,
+        greatest(
+            coalesce(newest._known_at, coalesce(newest.ordered_on, orders.ordered_on) + interval 1 day),
+            received.known_at
+        ) as known_at,
         newest._file,
         newest._line
     from newest
+    left join orders on newest.purchase_order_id = orders.purchase_order_id
     left join received
         on
             newest.purchase_order_id = received.purchase_order_id

@@ -49,7 +49,11 @@ CREATE TABLE lake.core.fct_purchase_order_line AS SELECT 'PO1' AS purchase_order
     5 AS received_units, 15 AS open_units, DATE '2026-03-08' AS first_received_on, 6 AS lead_time_days, 1.5 AS unit_price,
     TIMESTAMP '2026-03-09' AS known_at, 'po.csv' AS _file, 2 AS _line;
 CREATE TABLE lake.core.fct_goods_receipt AS SELECT 'R1' AS receipt_id, '1' AS receipt_line, 'PO1' AS purchase_order_id,
-    '1' AS purchase_order_line, DATE '2026-03-08' AS received_on, 5 AS received_units;
+    '1' AS purchase_order_line, DATE '2026-03-08' AS received_on, 5 AS received_units, 1 AS rejected_units, 4 AS stocked_units;
+CREATE TABLE lake.core.fct_purchase_order AS SELECT 'PO1' AS purchase_order_id, 'S1' AS supplier_id, DATE '2026-03-02' AS ordered_on,
+    30.0 AS goods_amount, 3.0 AS tax_amount, 2.0 AS freight_amount, 35.0 AS total_amount, 1 AS line_count, true AS is_tied;
+CREATE TABLE lake.core.fct_bill_of_material AS SELECT 'I0' AS assembly_item_id, 'I1' AS component_item_id, DATE '2026-01-01' AS valid_from,
+    NULL::DATE AS valid_to, 2.0 AS quantity_per_assembly, 1 AS level;
 CREATE TABLE lake.core.fct_shipment AS SELECT 'SH1' AS shipment_id, TIMESTAMP '2026-03-04' AS departed_at,
     TIMESTAMP '2026-03-08' AS delivered_at, 'S1' AS origin, 'L0' AS destination, 'C' AS carrier, 'road' AS mode, 12.5 AS weight_kg;
 CREATE TABLE lake.core.fct_freight_rate AS SELECT 'S1' AS origin, 'L0' AS destination, 'road' AS mode, DATE '2026-01-01' AS valid_from,

@@ -1,0 +1,46 @@
+-- What an order says of itself beside what its lines add up to; an order is tied where both agree to the cent.
+with
+
+newest as (
+    select * from {{ ref('stg_purchase_order') }}
+    {{ newest_version(['purchase_order_id']) }}
+),
+
+lines as (
+    select
+        purchase_order_id,
+        count(*) as line_count,
+        sum(coalesce(line_amount, ordered_units * unit_price))::decimal(18, 4) as lines_amount,
+        count_if(line_amount <> ordered_units * unit_price) as lines_off
+    from {{ ref('fct_purchase_order_line') }}
+    group by purchase_order_id
+),
+
+final as (
+    select
+        newest.purchase_order_id,
+        newest.supplier_id,
+        newest.location_id,
+        newest.ordered_on,
+        newest.shipped_on,
+        newest.status,
+        newest.goods_amount,
+        newest.tax_amount,
+        newest.freight_amount,
+        newest.total_amount,
+        coalesce(lines.line_count, 0) as line_count,
+        coalesce(lines.lines_amount, 0)::decimal(18, 4) as lines_amount,
+        coalesce(lines.lines_off, 0) as lines_off,
+        coalesce(abs(newest.goods_amount - coalesce(lines.lines_amount, 0)) < 0.005, true)
+        and coalesce(
+            abs(newest.goods_amount + newest.tax_amount + newest.freight_amount - newest.total_amount) < 0.005, true
+        )
+        and coalesce(lines.lines_off, 0) = 0 as is_tied,
+        coalesce(newest._known_at, newest.ordered_on + interval 1 day) as known_at,
+        newest._file,
+        newest._line
+    from newest
+    left join lines on newest.purchase_order_id = lines.purchase_order_id
+)
+
+select * from final

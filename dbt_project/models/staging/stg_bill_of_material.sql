@@ -1,0 +1,1 @@
+{{ stage_entity('bill_of_material') }}

@@ -1,0 +1,1 @@
+{{ stage_entity('purchase_order') }}
