@@ -142,6 +142,27 @@ class LakeSettings(BaseModel):
         return self
 
 
+class Matching(BaseModel):
+    """How codes of other systems are matched to those of the master system; see lake/matching."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    master: str = Field("erp", description="system whose codes are the conformed ids")
+    link_probability: float = Field(
+        0.99, gt=0.5, lt=1, description="from here on a pair links by itself, without an identifier"
+    )
+    queue_probability: float = Field(0.3, gt=0, lt=1, description="from here on a steward is asked")
+    maximum_unmatched_value_share: float = Field(
+        0.02, ge=0, le=1, description="of the money of all lines; more stops at the gate"
+    )
+
+    @model_validator(mode="after")
+    def _has_a_band(self) -> "Matching":
+        if self.queue_probability > self.link_probability:
+            raise ValueError("queue_probability is above link_probability: a steward would never be asked")
+        return self
+
+
 class CompanySettings(BaseModel):
     """The schema of company.yaml."""
 
@@ -165,6 +186,9 @@ class CompanySettings(BaseModel):
     )
     alerts: Alerts = Field(default_factory=Alerts)
     gate: Gate = Field(default_factory=lambda: Gate.model_validate({}))
+    matching: Matching | None = Field(
+        None, description="codes of items, suppliers and locations are matched between systems"
+    )
     lake: LakeSettings = Field(default_factory=lambda: LakeSettings.model_validate({}))
     pii_key: SecretOnly | None = Field(
         None,

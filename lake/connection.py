@@ -5,11 +5,12 @@ turns for their transactions.
 """
 
 import importlib.resources
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -186,6 +187,25 @@ def metadata(connection: duckdb.DuckDBPyConnection) -> str:
     row = connection.execute("SELECT getvariable('catalog_schema')").fetchone()
     assert row is not None
     return f'__ducklake_metadata_{ALIAS}."{row[0]}"'
+
+
+def tables_state(
+    connection: duckdb.DuckDBPyConnection, schema: str, tables: Sequence[str] | None = None
+) -> list[tuple[Any, ...]]:
+    """Return one row per table of a schema (or those named) that changes whenever its rows or columns do."""
+    named = "" if tables is None else f" AND t.table_name IN ({', '.join(map(quoted_text, tables))})"
+    return connection.execute(
+        f"""
+        SELECT t.table_name, t.table_uuid, max(c.snapshot_id)
+        FROM {metadata(connection)}.ducklake_table AS t
+        JOIN {metadata(connection)}.ducklake_schema AS s USING (schema_id)
+        -- Data files alone would not tell: small inserts and deletes are held in the catalogue itself.
+        LEFT JOIN {metadata(connection)}.ducklake_snapshot_changes AS c
+            ON regexp_matches(c.changes_made, ':' || t.table_id || '(,|$)')
+        WHERE s.schema_name = {quoted_text(schema)}{named} AND t.end_snapshot IS NULL AND s.end_snapshot IS NULL
+        GROUP BY ALL ORDER BY ALL
+        """
+    ).fetchall()
 
 
 def table_exists(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> bool:

@@ -11,6 +11,7 @@ import yaml
 
 from lake.company import PROJECT_ROOT, Company
 from lake.connection import ALIAS, MEMORY_LIMIT, Lake
+from lake.contracts.entities import Entity, load_entities
 from lake.contracts.model import Contract
 
 SOURCE_PROJECT = PROJECT_ROOT / "dbt_project"
@@ -25,6 +26,20 @@ RAW_BOOKKEEPING = {
 }
 
 
+_CROSSWALK = {
+    "name": "matching",
+    "database": ALIAS,
+    "schema": "staging",
+    "description": "What lake/matching makes of raw before dbt runs.",
+    "tables": [
+        {
+            "name": "crosswalk",
+            "description": "One row per code of a system and time that it means something else: its conformed id, and why.",
+        }
+    ],
+}
+
+
 def project_files(company: Company, contracts: Sequence[Contract]) -> dict[str, str]:
     """Return relative path -> text of the whole project: the repository's files and the generated ones."""
     files = {
@@ -36,34 +51,46 @@ def project_files(company: Company, contracts: Sequence[Contract]) -> dict[str, 
     settings = yaml.safe_load((SOURCE_PROJECT / "dbt_project.yml").read_text(encoding="utf-8"))
     settings["vars"] = _variables(company, contracts)
     files["dbt_project.yml"] = as_yaml(settings)
-    files["models/sources.yml"] = as_yaml(_sources(contracts))
+    files["models/sources.yml"] = as_yaml(_sources(contracts, matches=company.settings.matching is not None))
     return files
 
 
 def _variables(company: Company, contracts: Sequence[Contract]) -> dict[str, Any]:
-    entities = yaml.safe_load(ENTITIES.read_text(encoding="utf-8"))
+    matches = company.settings.matching is not None
     return {
         "entities": {
             name: {
-                "columns": {column: spec["type"] for column, spec in entity["columns"].items()},
-                "key": entity["key"],
+                "columns": {column: spec.type for column, spec in entity.columns.items()},
+                "key": list(entity.key),
                 "sources": [
-                    {
-                        "table": contract.dataset,
-                        "columns": _mapped(contract),
-                        "where": contract.live_condition,
-                    }
+                    _feed(contract, matches=matches)
                     for contract in sorted(contracts, key=lambda contract: contract.dataset)
                     if contract.entity == name
                 ],
             }
-            for name, entity in entities.items()
+            | ({"identifies": _identifies(entity)} if matches else {})
+            for name, entity in load_entities().items()
         },
+        "matching": company.settings.matching.model_dump(include={"master"})
+        if company.settings.matching
+        else {},
         "business_rules": _plain(company.settings.business_rules),
         "assumptions": _plain(company.settings.assumptions),
         "calendar": company.settings.calendar.model_dump(mode="json"),
         "currency": company.settings.currency,
     }
+
+
+def _feed(contract: Contract, *, matches: bool) -> dict[str, Any]:
+    """Return how a raw table feeds its entity; where codes are matched, also whose codes it has and when a row is of."""
+    feed = {"table": contract.dataset, "columns": _mapped(contract), "where": contract.live_condition}
+    if matches:
+        feed |= {"system": contract.system, "moment": f'"{contract.business_date or "_known_at"}"'}
+    return feed
+
+
+def _identifies(entity: Entity) -> dict[str, list[str]]:
+    return {name: list(column.identifies) for name, column in entity.columns.items() if column.identifies}
 
 
 def _mapped(contract: Contract) -> dict[str, str]:
@@ -72,17 +99,18 @@ def _mapped(contract: Contract) -> dict[str, str]:
     return {column: f'"{sql}"' if sql in names else sql for column, sql in contract.mapping}
 
 
-def _sources(contracts: Sequence[Contract]) -> dict[str, Any]:
+def _sources(contracts: Sequence[Contract], *, matches: bool) -> dict[str, Any]:
     return {
         "version": 2,
         "sources": [
+            *([_CROSSWALK] if matches else []),
             {
                 "name": "raw",
                 "database": ALIAS,
                 "schema": "raw",
                 "description": "What was delivered and passed its contract, every version, with file and line.",
                 "tables": [_source_table(contract) for contract in contracts],
-            }
+            },
         ],
     }
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from lake import progress
 from lake.company import COMPANY_VARIABLE, PROJECT_ROOT, Company
-from lake.connection import Lake, metadata
+from lake.connection import Lake, tables_state
 from lake.contracts.model import Contract
 from lake.dbt_files import as_yaml, profile, project_files
 from lake.errors import GateFailed, StocklakeError
@@ -294,19 +294,8 @@ def _write_if_changed(path: Path, text: str) -> None:
 
 
 def _raw_state(lake: Lake) -> list[tuple[Any, ...]]:
-    """Return one row per raw table that changes whenever its rows or columns do."""
+    """Return one row per table that a build reads, which changes whenever its rows or columns do."""
     if not lake.exists:
         return []
     with lake.read() as connection:
-        return connection.execute(
-            f"""
-            SELECT t.table_name, t.table_uuid, max(c.snapshot_id)
-            FROM {metadata(connection)}.ducklake_table AS t
-            JOIN {metadata(connection)}.ducklake_schema AS s USING (schema_id)
-            -- Data files alone would not tell: small inserts and deletes are held in the catalogue itself.
-            LEFT JOIN {metadata(connection)}.ducklake_snapshot_changes AS c
-                ON regexp_matches(c.changes_made, ':' || t.table_id || '(,|$)')
-            WHERE s.schema_name = 'raw' AND t.end_snapshot IS NULL AND s.end_snapshot IS NULL
-            GROUP BY ALL ORDER BY ALL
-            """
-        ).fetchall()
+        return tables_state(connection, "raw") + tables_state(connection, "staging", ["crosswalk"])

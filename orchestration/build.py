@@ -14,6 +14,7 @@ from orchestration.defs.landing.sensor import fetch_sensor, inbox_sensor
 from orchestration.defs.orders.assets import proposal
 from orchestration.defs.plan.assets import replenishment
 from orchestration.defs.raw.assets import raw_assets
+from orchestration.defs.staging.assets import crosswalk_assets
 from orchestration.house import DAILY, HouseResource, open_house
 from orchestration.watch import failed_run_sensor, failed_tick_sensor
 
@@ -25,7 +26,9 @@ def build_definitions(
     house = open_house(company.name, company.home.parent)
     raw = raw_assets(house)
     dbt = dbt_models(house)
-    gate = gate_asset([*dbt.keys, *(key for key in raw.keys if key.path[0] == "raw")])
+    crosswalk = [crosswalk_assets(house)] if company.settings.matching else []
+    conformed = [key for made in crosswalk for key in made.keys]
+    gate = gate_asset([*dbt.keys, *conformed, *(key for key in raw.keys if key.path[0] == "raw")])
     downstream = [online_store, forecast_assets(), replenishment, proposal] if house.has_demand else []
     daily = dg.define_asset_job(
         DAILY, selection=dg.AssetSelection.all(), description="Exports in, proposed orders out."
@@ -34,7 +37,7 @@ def build_definitions(
         "house": HouseResource(company=company.name, home=str(company.home.parent), last_good=last_good)
     }
     return dg.Definitions(
-        assets=[raw, dbt, gate, *downstream],
+        assets=[raw, *crosswalk, dbt, gate, *downstream],
         jobs=[daily],
         schedules=[_daily_schedule(company)],
         sensors=[

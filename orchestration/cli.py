@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestration.commands import contracts, gate, landing, listen, orders, quarantine, receive, releases
+from orchestration.commands import (
+    contracts,
+    gate,
+    landing,
+    listen,
+    match,
+    orders,
+    quarantine,
+    receive,
+    releases,
+)
 from orchestration.commands.options import (
     CompanyOption,
     HomeOption,
@@ -30,6 +40,7 @@ app = typer.Typer(
 )
 app.add_typer(contracts.app, name="contract")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(match.app, name="match")
 app.add_typer(landing.app, name="landing")
 app.add_typer(gate.app, name="gate")
 app.add_typer(releases.app, name="releases")

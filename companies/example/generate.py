@@ -23,6 +23,7 @@ from generator.master import master_exports
 from generator.operations import operations_exports
 from generator.sales import sales_exports, sales_lines, with_corrections
 from generator.simulation import simulate
+from generator.spelling import Spelling
 from generator.truth import write_truth
 from generator.workbooks import workbook_bytes
 from generator.world import Sizes, make_world
@@ -44,6 +45,7 @@ def main() -> int:
         days=arguments.days,
         sales_lines=arguments.sales_lines,
         dirt=arguments.dirt,
+        spelling=arguments.spelling,
         end_date=arguments.end_date,
     )
     mark = json.dumps({"program": _program(), "truth": str(truth.path.resolve()), **vars(sizes)}, default=str)
@@ -67,20 +69,23 @@ def _make(sizes: Sizes, inbox: Folder, truth: Folder) -> None:
     history = simulate(world, demand)
     lines = sales_lines(world, demand, history)
     dirt = Dirt(world)
+    spelling = Spelling(world, sizes.spelling)
 
     def exports() -> Iterator[Export]:
         yield from master_exports(world)
+        yield from spelling.lists()
         yield from sales_exports(world, with_corrections(world, lines, sizes.dirt))
         yield from operations_exports(world, history, dirt.missing)
 
     for clean in exports():
-        export = dirt.spoil(clean)
+        export = dirt.spoil(spelling.respell(clean))
         content = _content(export)
         inbox.write(export.path, content)
         again = dirt.redelivery(export)
         if again:
             inbox.write(again, content)
     write_truth(truth, world, demand, history, lines, dirt)
+    truth.write("code.csv", spelling.codes().write_csv().encode())
 
 
 def _content(export: Export) -> bytes:
@@ -123,6 +128,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--dirt", type=float, default=1.0, help="factor on the rates of README.md; 0: clean files"
     )
+    parser.add_argument(
+        "--spelling",
+        type=float,
+        default=1.0,
+        help="factor on what systems spell differently; 0: all as the ERP",
+    )
     parser.add_argument("--end-date", type=date.fromisoformat, default=date(2026, 6, 30))
     arguments = parser.parse_args()
     smallest = {
@@ -133,6 +144,7 @@ def _arguments() -> argparse.Namespace:
         "days": 2,
         "sales_lines": 1,
         "dirt": 0,
+        "spelling": 0,
         "seed": 0,
     }
     for name, least in smallest.items():

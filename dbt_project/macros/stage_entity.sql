@@ -1,7 +1,11 @@
 {#
     One entity, united from every raw table whose contract feeds it: all columns typed, null where unmapped, then
     where each row comes from. Of a dataset with deletions or history only what counts now. A dataset that was never delivered has no raw table yet and counts as empty.
-    `var('entities')` is written by lake/transform.py from entities.yaml and the company's contracts.
+    `var('entities')` is written by lake/dbt_files.py from entities.yaml and the company's contracts.
+
+    Where company.yaml has `matching`, codes of items, suppliers and locations leave staging as conformed ids, by staging.crosswalk
+    (lake/matching), as the code was used on the day of the row; one that is matched to nothing stays as it is. Where a column may
+    hold codes of two kinds (an origin is a supplier or a location), the first kind that knows the code says what it is.
 #}
 {% macro stage_entity(entity) -%}
 {%- set spec = var('entities')[entity] -%}
@@ -9,22 +13,16 @@
 {%- for feed in spec.sources -%}
     {%- set raw = source('raw', feed.table) -%}
     {%- if execute and adapter.get_relation(raw.database, raw.schema, raw.identifier) is not none -%}
-        {%- do branches.append({'table': raw, 'dataset': feed.table, 'columns': feed.columns, 'where': feed.where}) -%}
+        {%- do branches.append({'table': raw, 'feed': feed}) -%}
     {%- endif -%}
 {%- endfor -%}
+{%- set is_matched = var('matching') | length > 0 -%}
+{%- set crosswalk = source('matching', 'crosswalk') if is_matched and spec.identifies else none -%}
 {%- for branch in branches %}
-select
-    {%- for column, type in spec.columns.items() %}
-    cast({{ branch.columns.get(column, 'null') }} as {{ type }}) as {{ column }},
-    {%- endfor %}
-    '{{ branch.dataset }}' as _dataset,
-    _delivery_id,
-    _file,
-    _line,
-    _known_at
-from {{ branch.table }}
-{%- if branch.where %}
-where {{ branch.where }}
+{%- if is_matched %}
+{{ conformed_branch(entity, spec, branch, crosswalk) }}
+{%- else %}
+{{ delivered_branch(spec, branch) }}
 {%- endif %}
 {%- if not loop.last %}
 union all
@@ -39,6 +37,76 @@ select
     cast(null as varchar) as _file,
     cast(null as bigint) as _line,
     cast(null as timestamp) as _known_at
+    {%- if is_matched and entity in ['item', 'supplier', 'location'] %},
+    0 as _own_rank
+    {%- endif %}
 where false
 {%- endfor %}
+{%- endmacro %}
+
+{% macro delivered_branch(spec, branch) -%}
+select
+    {%- for column, type in spec.columns.items() %}
+    cast({{ branch.feed.columns.get(column, 'null') }} as {{ type }}) as {{ column }},
+    {%- endfor %}
+    '{{ branch.feed.table }}' as _dataset,
+    _delivery_id,
+    _file,
+    _line,
+    _known_at
+    {%- if branch.feed.moment is defined %},
+    cast({{ branch.feed.moment }} as date) as _moment
+    {%- endif %}
+from {{ branch.table }}
+{%- if branch.feed.where %}
+where {{ branch.feed.where }}
+{%- endif %}
+{%- endmacro %}
+
+{% macro conformed_branch(entity, spec, branch, crosswalk) -%}
+{%- set is_there = crosswalk is not none and adapter.get_relation(crosswalk.database, crosswalk.schema, crosswalk.identifier) is not none -%}
+{%- set kinds_of = {} -%}
+{%- for column, kinds in spec.identifies.items() if is_there and column in branch.feed.columns -%}
+    {%- do kinds_of.update({column: kinds}) -%}
+{%- endfor -%}
+select
+    {%- for column in spec.columns %}
+    {{ conformed_code(column, kinds_of.get(column, [])) }} as {{ column }},
+    {%- endfor %}
+    delivered._dataset,
+    delivered._delivery_id,
+    delivered._file,
+    delivered._line,
+    delivered._known_at
+    {%- if entity in ['item', 'supplier', 'location'] %},
+    {%- set key = entity ~ '_id' %}
+    case
+        when '{{ branch.feed.system }}' <> '{{ var('matching').master }}' then 2
+        when trim(delivered.{{ key }}) <> {{ conformed_code(key, kinds_of.get(key, [])) }} then 1
+        else 0
+    end as _own_rank
+    {%- endif %}
+from (
+    {{ delivered_branch(spec, branch) }}
+) as delivered
+{%- for column, kinds in kinds_of.items() %}
+    {%- for kind in kinds %}
+    {%- set known = column ~ '_' ~ kind %}
+left join {{ crosswalk }} as {{ known }}
+    on
+        {{ known }}.kind = '{{ kind }}'
+        and {{ known }}.system = '{{ branch.feed.system }}'
+        and {{ known }}.code = trim(delivered.{{ column }})
+        and ({{ known }}.valid_from is null or delivered._moment is null or delivered._moment >= {{ known }}.valid_from)
+        and ({{ known }}.valid_to is null or delivered._moment < {{ known }}.valid_to)
+    {%- endfor %}
+{%- endfor %}
+{%- endmacro %}
+
+{% macro conformed_code(column, kinds) -%}
+    {%- if kinds -%}
+        coalesce({% for kind in kinds %}{{ column }}_{{ kind }}.conformed_id, {% endfor %}delivered.{{ column }})
+    {%- else -%}
+        delivered.{{ column }}
+    {%- endif -%}
 {%- endmacro %}

@@ -82,6 +82,7 @@ DATASET: dict[str, values.Parser] = {
     "constants": _as_is,
     "optional": values.flag,
     "limits": _as_is,
+    "system": values.sql_name,
 }
 """Custom properties of the schema object."""
 
@@ -134,6 +135,7 @@ def _contract(root: Node, schema: Node, location: Location | None, source: Sourc
         checks=read_checks(schema, columns, custom.get("business_date")),
         optional=custom.get("optional", False),
         limits=_limits(custom["limits"]) if "limits" in custom else Limits(),
+        code_system=custom.get("system"),
         source=source,
         **read_loading(schema, columns, custom),
     )

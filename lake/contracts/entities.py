@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -19,6 +20,9 @@ from lake.contracts.standard import suggest
 
 BUILT_INS = {"$line": ("_line", ("VARCHAR", "BIGINT", "INTEGER")), "$file": ("_file", ("VARCHAR",))}
 """What a constant can stand for instead of a value: the raw column, and the types that can hold it."""
+
+MATCHED = ("supplier", "location", "item")
+"""Entities whose codes are matched between systems, in the order of matching: a supplier's part number needs the supplier."""
 
 _ACCEPTED = {
     "VARCHAR": {"string", "integer"},
@@ -43,6 +47,8 @@ class EntityColumn:
     unit: str | None = None
     required: bool = False
     """It has to be mapped, and no null may reach it."""
+    identifies: tuple[str, ...] = ()
+    """Entities whose codes are its values."""
 
     @property
     def family(self) -> str:
@@ -64,6 +70,8 @@ class Entity:
     grain: str
     key: tuple[str, ...]
     columns: Mapping[str, EntityColumn]
+    value: str | None = None
+    """SQL over the columns: money of a line. `unit_value` in it stands for the list price of its item."""
 
 
 @cache
@@ -75,10 +83,17 @@ def load_entities() -> Mapping[str, Entity]:
             name,
             entry["grain"],
             tuple(entry["key"]),
-            {column: EntityColumn(column, **values) for column, values in entry["columns"].items()},
+            {column: _column(column, values) for column, values in entry["columns"].items()},
+            entry.get("value"),
         )
         for name, entry in yaml.safe_load(text).items()
     }
+
+
+def _column(name: str, values: Mapping[str, Any]) -> EntityColumn:
+    by_name = {f"{kind}_id": [kind] for kind in MATCHED}
+    identifies = tuple(values.get("identifies", by_name.get(name, ())))
+    return EntityColumn(name, **{**values, "identifies": identifies})
 
 
 def read_mapping(

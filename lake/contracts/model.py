@@ -279,7 +279,7 @@ class Contract:
     description: str
     owner: str
     domain: str
-    """erp, logistics or spreadsheets: the system it comes from."""
+    """erp, logistics or spreadsheets: the kind of system it comes from."""
     location: Location
     columns: tuple[Column, ...]
     write_mode: WriteMode = "append"
@@ -307,6 +307,8 @@ class Contract:
     optional: bool = False
     """True: that no file has arrived is no error."""
     limits: Limits = Limits()
+    code_system: str | None = None
+    """Whose codes of items, suppliers and locations it uses; None: those of its domain."""
     source: Union["SourceSettings", None] = None
     """How it is fetched, where it is not simply a file; then `location` says only how what lands is written."""
 
@@ -314,6 +316,11 @@ class Contract:
     def keys(self) -> tuple[str, ...]:
         """Names of the key columns, in order."""
         return tuple(column.name for column in self.columns if column.key)
+
+    @property
+    def system(self) -> str:
+        """Whose codes of items, suppliers and locations it uses."""
+        return self.code_system or self.domain
 
     @property
     def live_condition(self) -> str | None:

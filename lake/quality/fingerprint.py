@@ -12,14 +12,16 @@ from lake.connection import metadata, table_exists
 from lake.quality.rules import Rule
 
 _WATCHED = ("raw", "core", "marts")
+_ALSO = ("staging.crosswalk", "staging.unmatched_value")
+"""What matching makes. The views of staging hold nothing of their own."""
 
 _LAST_CHANGE = """
 WITH objects AS (
-    SELECT table_id AS id, schema_id FROM {metadata}.ducklake_table
-    UNION SELECT view_id, schema_id FROM {metadata}.ducklake_view
+    SELECT table_id AS id, schema_id, table_name AS name FROM {metadata}.ducklake_table
+    UNION SELECT view_id, schema_id, view_name FROM {metadata}.ducklake_view
 ), watched AS (
     SELECT DISTINCT id FROM objects JOIN {metadata}.ducklake_schema USING (schema_id)
-    WHERE schema_name IN $schemas
+    WHERE schema_name IN $schemas OR schema_name || '.' || name IN $also
 ), change AS (
     SELECT snapshot_id, unnest(flatten(map_values(changes))) AS what FROM lake.snapshots() WHERE snapshot_id <= $snapshot
 )
@@ -36,11 +38,11 @@ FROM lake.meta.delivery WHERE status <> 'duplicate_delivery'   -- a skipped deli
 
 
 def last_change(connection: duckdb.DuckDBPyConnection, snapshot_id: int) -> str:
-    """Return which snapshot, up to `snapshot_id`, changed raw, core or marts last.
+    """Return which snapshot, up to `snapshot_id`, changed raw, core, marts or the crosswalk last.
 
     Where snapshots after it have expired, nobody can know: then the answer holds for `snapshot_id` alone.
     """
-    parameters = {"schemas": list(_WATCHED), "snapshot": snapshot_id}
+    parameters = {"schemas": list(_WATCHED), "also": list(_ALSO), "snapshot": snapshot_id}
     row = connection.execute(_LAST_CHANGE.replace("{metadata}", metadata(connection)), parameters).fetchone()
     changed = int(row[0]) if row else 0
     kept = connection.execute(
@@ -59,7 +61,7 @@ def input_fingerprint(
     ids of the waivers that count.
 
     `connection` reads the lake at its newest state or at the snapshot. Contracts and suites count through the rules
-    made from them. Staging does not: nothing is asked of it.
+    made from them.
     """
     ledger = connection.execute(_LEDGER).fetchone() if table_exists(connection, "meta", "delivery") else None
     parts = (last_change(connection, snapshot_id), repr(ledger), repr(rules), repr(sorted(waivers)))

@@ -66,6 +66,8 @@ def run_gate(company: Company, contracts: Sequence[Contract], *, full: bool = Fa
             return standing
         earlier = None if full else newest_gate_run(connection)
         optional = {f"raw.{contract.dataset}" for contract in contracts if contract.optional}
+        if company.settings.matching is None:
+            optional |= {"staging.crosswalk", "staging.unmatched_value"}
         found = _examine(connection, rules, optional, snapshot_id, earlier, waivers)
         as_of = _as_of(connection)
     run = _record(lake, snapshot_id, fingerprint, as_of, found, full=full)

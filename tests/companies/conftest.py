@@ -13,8 +13,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 @pytest.fixture(scope="session")
 def clean(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """The same without dirt."""
-    return _make(tmp_path_factory.mktemp("clean"), dirt=0)
+    """The same without dirt, and all systems spell alike."""
+    return _make(tmp_path_factory.mktemp("clean"), dirt=0, spelling=0)
 
 
 def _make(folder: Path, **more: object) -> Made:

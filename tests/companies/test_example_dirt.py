@@ -16,7 +16,7 @@ def found(made: Made) -> dict[tuple[str, int], set[str]]:
     """The rules that each row of each file breaks, by an independent reading of contracts and files."""
     sets = datasets(made.inbox)
     values: dict[str, set[str]] = {}
-    for name in ("item", "location", "supplier", "purchase_order_line"):
+    for name in ("item", "location", "supplier", "purchase_order_line", "planner_item", "planner_location"):
         for column in sets[name].columns:
             head = column.get("physicalName", column["name"])
             rows = sets[name].rows()

@@ -103,6 +103,7 @@ def test_the_journal_has_the_cost_of_every_stage(small_home: SmallHome) -> None:
         steps = connection.execute("SELECT stage, cpu_s, peak_mb FROM lake.meta.run_step").fetchall()
     assert [stage for stage, *_ in steps] == [
         "raw",
+        "matching",
         "transform",
         "gate",
         "features",

@@ -67,6 +67,7 @@ class Sizes:
     sales_lines: int
     dirt: float
     end_date: date
+    spelling: float = 1.0
 
     @property
     def start(self) -> date:

@@ -11,7 +11,7 @@ master as (
         introduced_on,
         coalesce(is_discontinued, false) as is_discontinued
     from {{ ref('stg_item') }}
-    {{ newest_version([conformed_item('item_id')]) }}
+    {{ newest_version([conformed_item('item_id')], own_row_first=true) }}
 ),
 
 sales_lines as (

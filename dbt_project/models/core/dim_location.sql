@@ -12,7 +12,7 @@ master as (
         replenished_from,
         false as is_assumed
     from {{ ref('stg_location') }}
-    {{ newest_version(['location_id']) }}
+    {{ newest_version(['location_id'], own_row_first=true) }}
 ),
 
 assumed as (

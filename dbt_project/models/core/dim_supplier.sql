@@ -8,7 +8,7 @@ master as (
         country,
         false as is_assumed
     from {{ ref('stg_supplier') }}
-    {{ newest_version(['supplier_id']) }}
+    {{ newest_version(['supplier_id'], own_row_first=true) }}
 ),
 
 assumed as (

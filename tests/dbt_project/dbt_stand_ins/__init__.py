@@ -14,6 +14,7 @@ _VARIABLES: dict[str, Any] = {
     },
     "calendar": {"weekend": [6, 7], "holidays": {"12-25": "Christmas Day"}},
     "currency": "GBP",
+    "matching": {"master": "erp"},
 }
 
 

@@ -1,0 +1,1 @@
+"""Codes of all systems are conformed before staging reads them."""
