@@ -269,6 +269,11 @@ class Company:
         return self.home / "exports"
 
     @property
+    def catalogue(self) -> Path:
+        """The static site that `stocklake docs` writes."""
+        return self.home / "catalogue"
+
+    @property
     def data_docs(self) -> Path:  # noqa: D102
         return self.home / "data_docs"
 

@@ -142,6 +142,19 @@ def parse(company: Company, contracts: Sequence[Contract]) -> DbtProject:
     return project
 
 
+def built_manifest(company: Company, contracts: Sequence[Contract]) -> dict[str, Any]:
+    """Return dbt's manifest, with each model's SQL as the last build ran it; made by `parse` where nothing was built."""
+    project = prepare(company, contracts)
+    if not project.manifest.is_file():
+        parse(company, contracts)
+    manifest: dict[str, Any] = json.loads(project.manifest.read_text(encoding="utf-8"))
+    for node in manifest["nodes"].values():  # a later parse forgets what was compiled
+        run = project.target_dir / "compiled" / node["package_name"] / node["original_file_path"]
+        if node["resource_type"] == "model" and not node.get("compiled_code") and run.is_file():
+            node["compiled_code"] = run.read_text(encoding="utf-8")
+    return manifest
+
+
 def build(
     company: Company,
     contracts: Sequence[Contract],

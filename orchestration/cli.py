@@ -11,6 +11,7 @@ import typer
 
 from orchestration.commands import (
     contracts,
+    docs,
     gate,
     landing,
     listen,
@@ -45,6 +46,7 @@ app.add_typer(landing.app, name="landing")
 app.add_typer(gate.app, name="gate")
 app.add_typer(releases.app, name="releases")
 app.add_typer(orders.app, name="orders")
+app.command()(docs.docs)
 app.command()(listen.listen)
 app.command()(receive.receive)
 

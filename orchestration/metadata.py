@@ -1,11 +1,12 @@
 """What every asset shows in the Dagster UI: row count, column schema with units, a plot."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 import duckdb
 
+from lake.catalogue.lineage import Source
 from lake.connection import Lake
 from lake.contracts.model import Contract
 from lake.ingest import IngestReport
@@ -28,6 +29,16 @@ def column_schema(contract: Contract) -> dg.TableSchema:
             for column in contract.columns
         ]
     )
+
+
+def lineage_metadata(sources: Mapping[str, Sequence[Source]]) -> dict[str, object]:
+    """Return where a table's columns come from, as Dagster draws it."""
+    deps = {
+        column: [dg.TableColumnDep(dg.AssetKey(table.split(".")), name) for table, name in found]
+        for column, found in sources.items()
+        if found
+    }
+    return {"dagster/column_lineage": dg.TableColumnLineage(deps)} if deps else {}
 
 
 def delivered_metadata(files: Sequence[Delivery]) -> dict[str, object]:

@@ -9,6 +9,7 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, build_dbt_asset_specs
 
 from lake import transform
+from lake.catalogue.lineage import column_lineage
 from lake.releases import newest_gate_failed
 from orchestration.house import (
     WRITER_POOL,
@@ -17,7 +18,7 @@ from orchestration.house import (
     refuse_unfinished_loading,
     stage,
 )
-from orchestration.metadata import table_metadata
+from orchestration.metadata import lineage_metadata, table_metadata
 
 
 class _Translator(DagsterDbtTranslator):
@@ -62,8 +63,12 @@ def dbt_models(house: House) -> dg.AssetsDefinition:
             )
             built = () if report.is_standing else report.models
             record.counts |= {"models_built": len(built), "model_tests": len(report.tests)}
+        lineage = column_lineage(
+            transform.built_manifest(opened.company, opened.contracts), opened.company.dbt / "lineage.json"
+        )
         for spec in _upstream_first(specs):
-            metadata = table_metadata(opened.lake, ".".join(spec.key.path))
+            name = ".".join(spec.key.path)
+            metadata = table_metadata(opened.lake, name) | lineage_metadata(lineage.get(name, {}))
             yield dg.MaterializeResult(spec.key, metadata=metadata | {"unchanged": report.is_standing})
         outcomes = {node.unique_id: node for node in report.tests}
         for unique_id, spec in tests.items():

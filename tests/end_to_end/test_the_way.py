@@ -112,3 +112,15 @@ def test_the_journal_has_the_cost_of_every_stage(small_home: SmallHome) -> None:
         "orders",
     ]
     assert all(cpu_s > 0 and peak_mb > 50 for _, cpu_s, peak_mb in steps)
+
+
+def test_the_catalogue_shows_every_table_and_where_each_column_of_marts_comes_from(
+    small_home: SmallHome, tmp_path: Path
+) -> None:
+    told = _json(small_home, "docs", "--out", str(tmp_path / "site"))
+    site = Path(told["page"]).parent
+    page = (site / "marts.item_location_day.html").read_text(encoding="utf-8")
+    for source in ("core.fct_demand.html#demand_units", "core.fct_price.html#unit_price"):
+        assert f'href="{source}"' in page
+    assert (site / "plan.replenishment.html").is_file() and (site / "raw.sales_order_line.html").is_file()
+    assert told["tables"] > 50
