@@ -83,7 +83,15 @@ def _variables(company: Company, contracts: Sequence[Contract]) -> dict[str, Any
 
 def _feed(contract: Contract, *, matches: bool) -> dict[str, Any]:
     """Return how a raw table feeds its entity; where codes are matched, also whose codes it has and when a row is of."""
-    feed = {"table": contract.dataset, "columns": _mapped(contract), "where": contract.live_condition}
+    gone = contract.deletion_column
+    feed: dict[str, Any] = {
+        "table": contract.dataset,
+        "columns": _mapped(contract),
+        "where": contract.live_condition,
+        "deleted": f'coalesce("{gone}", false)' if gone else None,
+        "ended": "_valid_to" if contract.write_mode == "history" else None,
+        "write_mode": contract.write_mode,
+    }
     if matches:
         feed |= {"system": contract.system, "moment": f'"{contract.business_date or "_known_at"}"'}
     return feed

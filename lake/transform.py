@@ -19,7 +19,7 @@ from typing import Any
 
 from lake import progress
 from lake.company import COMPANY_VARIABLE, PROJECT_ROOT, Company
-from lake.connection import Lake, tables_state
+from lake.connection import Lake, table_exists, tables_state
 from lake.contracts.model import Contract
 from lake.dbt_files import as_yaml, profile, project_files
 from lake.errors import GateFailed, StocklakeError
@@ -307,8 +307,14 @@ def _write_if_changed(path: Path, text: str) -> None:
 
 
 def _raw_state(lake: Lake) -> list[tuple[Any, ...]]:
-    """Return one row per table that a build reads, which changes whenever its rows or columns do."""
+    """Return one row per table that a build reads, which changes whenever its rows or columns do, and the ledger's sums."""
     if not lake.exists:
         return []
     with lake.read() as connection:
-        return tables_state(connection, "raw") + tables_state(connection, "staging", ["crosswalk"])
+        counted: list[tuple[Any, ...]] = []
+        if table_exists(connection, "meta", "delivery"):  # marts.reconciliation tells what it counts
+            counted = connection.execute(
+                "SELECT dataset, sum(rows_read), sum(loaded), sum(quarantined), sum(duplicate), sum(unchanged)"
+                " FROM lake.meta.delivery WHERE status IN ('loaded', 'replayed') GROUP BY ALL ORDER BY ALL"
+            ).fetchall()
+        return counted + tables_state(connection, "raw") + tables_state(connection, "staging", ["crosswalk"])

@@ -19,11 +19,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from generator.demand import make_demand
 from generator.dirt import Dirt
-from generator.master import master_exports
+from generator.hubs import make_scans, scan_exports
+from generator.invoices import invoice_exports, make_invoices
+from generator.ledger import ledger_exports, make_ledger
+from generator.master import log_exports, master_exports
 from generator.operations import operations_exports
 from generator.sales import sales_exports, sales_lines, with_corrections
 from generator.simulation import simulate
 from generator.spelling import Spelling
+from generator.supply_truth import Supply, write_supply
 from generator.truth import write_truth
 from generator.workbooks import workbook_bytes
 from generator.world import Sizes, make_world
@@ -46,6 +50,7 @@ def main() -> int:
         sales_lines=arguments.sales_lines,
         dirt=arguments.dirt,
         spelling=arguments.spelling,
+        discrepancies=arguments.discrepancies,
         end_date=arguments.end_date,
     )
     mark = json.dumps({"program": _program(), "truth": str(truth.path.resolve()), **vars(sizes)}, default=str)
@@ -70,12 +75,22 @@ def _make(sizes: Sizes, inbox: Folder, truth: Folder) -> None:
     lines = sales_lines(world, demand, history)
     dirt = Dirt(world)
     spelling = Spelling(world, sizes.spelling)
+    supply = Supply(
+        make_ledger(world, history, dirt.missing, sizes.discrepancies),
+        make_invoices(world, history, sizes.discrepancies),
+        make_scans(world, history),
+    )
 
     def exports() -> Iterator[Export]:
         yield from master_exports(world)
         yield from spelling.lists()
         yield from sales_exports(world, with_corrections(world, lines, sizes.dirt))
         yield from operations_exports(world, history, dirt.missing)
+        # What came to the company later stands last: it takes no draw of dirt from the files above.
+        yield from log_exports(world)
+        yield from ledger_exports(world, supply.ledger)
+        yield from invoice_exports(world, supply.invoices)
+        yield from scan_exports(world, supply.scans)
 
     for clean in exports():
         export = dirt.spoil(spelling.respell(clean))
@@ -86,6 +101,7 @@ def _make(sizes: Sizes, inbox: Folder, truth: Folder) -> None:
             inbox.write(again, content)
     write_truth(truth, world, demand, history, lines, dirt)
     truth.write("code.csv", spelling.codes().write_csv().encode())
+    write_supply(truth, world, supply)
 
 
 def _content(export: Export) -> bytes:
@@ -134,6 +150,12 @@ def _arguments() -> argparse.Namespace:
         default=1.0,
         help="factor on what systems spell differently; 0: all as the ERP",
     )
+    parser.add_argument(
+        "--discrepancies",
+        type=float,
+        default=1.0,
+        help="factor on the numbers of wrong postings and invoices in README.md; 0: none",
+    )
     parser.add_argument("--end-date", type=date.fromisoformat, default=date(2026, 6, 30))
     arguments = parser.parse_args()
     smallest = {
@@ -145,6 +167,7 @@ def _arguments() -> argparse.Namespace:
         "sales_lines": 1,
         "dirt": 0,
         "spelling": 0,
+        "discrepancies": 0,
         "seed": 0,
     }
     for name, least in smallest.items():

@@ -1,13 +1,15 @@
 {#
     One entity, united from every raw table whose contract feeds it: all columns typed, null where unmapped, then
-    where each row comes from. Of a dataset with deletions or history only what counts now. A dataset that was never delivered has no raw table yet and counts as empty.
+    where each row comes from. Of a dataset with deletions or history only what counts now; with `every_version` all of
+    it, and of each row whether it says that its key is gone (_is_deleted) and when raw ended it (_ended_at).
+    A dataset that was never delivered has no raw table yet and counts as empty.
     `var('entities')` is written by lake/dbt_files.py from entities.yaml and the company's contracts.
 
     Where company.yaml has `matching`, codes of items, suppliers and locations leave staging as conformed ids, by staging.crosswalk
     (lake/matching), as the code was used on the day of the row; one that is matched to nothing stays as it is. Where a column may
     hold codes of two kinds (an origin is a supplier or a location), the first kind that knows the code says what it is.
 #}
-{% macro stage_entity(entity) -%}
+{% macro stage_entity(entity, every_version=false) -%}
 {%- set spec = var('entities')[entity] -%}
 {%- set branches = [] -%}
 {%- for feed in spec.sources -%}
@@ -20,9 +22,9 @@
 {%- set crosswalk = source('matching', 'crosswalk') if is_matched and spec.identifies else none -%}
 {%- for branch in branches %}
 {%- if is_matched %}
-{{ conformed_branch(entity, spec, branch, crosswalk) }}
+{{ conformed_branch(entity, spec, branch, crosswalk, every_version) }}
 {%- else %}
-{{ delivered_branch(spec, branch) }}
+{{ delivered_branch(spec, branch, every_version) }}
 {%- endif %}
 {%- if not loop.last %}
 union all
@@ -36,6 +38,10 @@ select
     cast(null as varchar) as _delivery_id,
     cast(null as varchar) as _file,
     cast(null as bigint) as _line,
+    {%- if every_version %}
+    false as _is_deleted,
+    cast(null as timestamp) as _ended_at,
+    {%- endif %}
     cast(null as timestamp) as _known_at
     {%- if is_matched and entity in ['item', 'supplier', 'location'] %},
     0 as _own_rank
@@ -44,7 +50,7 @@ where false
 {%- endfor %}
 {%- endmacro %}
 
-{% macro delivered_branch(spec, branch) -%}
+{% macro delivered_branch(spec, branch, every_version=false) -%}
 select
     {%- for column, type in spec.columns.items() %}
     cast({{ branch.feed.columns.get(column, 'null') }} as {{ type }}) as {{ column }},
@@ -53,17 +59,21 @@ select
     _delivery_id,
     _file,
     _line,
+    {%- if every_version %}
+    {{ branch.feed.deleted or 'false' }} as _is_deleted,
+    cast({{ branch.feed.ended or 'null' }} as timestamp) as _ended_at,
+    {%- endif %}
     _known_at
     {%- if branch.feed.moment is defined %},
     cast({{ branch.feed.moment }} as date) as _moment
     {%- endif %}
 from {{ branch.table }}
-{%- if branch.feed.where %}
+{%- if branch.feed.where and not every_version %}
 where {{ branch.feed.where }}
 {%- endif %}
 {%- endmacro %}
 
-{% macro conformed_branch(entity, spec, branch, crosswalk) -%}
+{% macro conformed_branch(entity, spec, branch, crosswalk, every_version=false) -%}
 {%- set is_there = crosswalk is not none and adapter.get_relation(crosswalk.database, crosswalk.schema, crosswalk.identifier) is not none -%}
 {%- set kinds_of = {} -%}
 {%- for column, kinds in spec.identifies.items() if is_there and column in branch.feed.columns -%}
@@ -77,6 +87,10 @@ select
     delivered._delivery_id,
     delivered._file,
     delivered._line,
+    {%- if every_version %}
+    delivered._is_deleted,
+    delivered._ended_at,
+    {%- endif %}
     delivered._known_at
     {%- if entity in ['item', 'supplier', 'location'] %},
     {%- set key = entity ~ '_id' %}
@@ -87,7 +101,7 @@ select
     end as _own_rank
     {%- endif %}
 from (
-    {{ delivered_branch(spec, branch) }}
+    {{ delivered_branch(spec, branch, every_version) }}
 ) as delivered
 {%- for column, kinds in kinds_of.items() %}
     {%- for kind in kinds %}

@@ -1,6 +1,6 @@
 """One build of the tiny company for the whole session: dbt itself costs seconds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 import pytest
@@ -48,7 +48,10 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     lake = Lake.of(company)
     for entity, rows in raw.tables.items():
         tiny.write_raw(lake, entity, rows)
-    contracts = (*(tiny.contract(entity) for entity in raw.tables), tiny.contract("goods_receipt"))
+    history = {"_valid_to": "TIMESTAMP", "_is_current": "BOOLEAN", "is_gone": "BOOLEAN"}
+    tiny.write_raw(lake, "supplier_log", tiny.supplier_log(), "supplier", history)
+    kept = replace(tiny.contract("supplier_log", "supplier"), write_mode="history", deletion_column="is_gone")
+    contracts = (*(tiny.contract(entity) for entity in raw.tables), tiny.contract("goods_receipt"), kept)
     fingerprint = transform.inputs_fingerprint(company, contracts)
     report = transform.build(company, contracts, unit_tests=True)
     before = tables(company)

@@ -61,6 +61,27 @@ def test_calendar_reaches_from_the_first_business_date_120_days_beyond_as_of(bui
     assert built.query("select as_of from lake.marts.as_of").rows() == [(tiny.AS_OF,)]
 
 
+def test_without_a_stock_ledger_or_invoices_nothing_is_a_break_or_a_claim(built: Built) -> None:
+    for table in ("stock_balance", "stock_break", "purchase_order_match"):
+        assert built.query(f"select count(*) from lake.marts.{table}").item() == 0
+    steps = built.query("select * from lake.marts.reconciliation")
+    assert steps.filter(pl.col("step") == "raw to core").height == 2
+    assert steps.select(pl.col("^unexplained_.*$").cast(pl.Float64).abs().sum()).row(0) == (0, 0, 0)
+
+
+def test_history_keeps_gaps_and_ends_with_a_deletion(built: Built) -> None:
+    found = built.query(
+        "select supplier_name, valid_from::date::varchar, valid_to::date::varchar, is_current"
+        " from lake.core.dim_supplier_history where supplier_id = 'W' order by valid_from"
+    )
+    assert found.rows() == [
+        ("Old & Co", "2025-01-10", "2025-01-20", False),
+        ("New & Co", "2025-01-20", "2025-02-01", False),
+        ("New & Co", "2025-03-01", "2025-03-20", False),
+    ]
+    assert built.query("select supplier_id from lake.core.dim_supplier order by all").rows() == [("V",)]
+
+
 def test_future_holds_28_days_of_every_series_with_planned_price_and_promotion(built: Built) -> None:
     future = built.query("select * from lake.marts.item_location_future")
     assert future.height == 28 * len(tiny.ITEMS) * len(tiny.STORES)

@@ -56,8 +56,14 @@ def contract(dataset: str, entity: str | None = None, mapping: dict[str, str] | 
     )
 
 
-def write_raw(lake: Lake, dataset: str, rows: list[dict[str, Any]], entity: str | None = None) -> None:
-    """Replace raw.<dataset> by rows that name the columns they have; line numbers count up."""
+def write_raw(
+    lake: Lake,
+    dataset: str,
+    rows: list[dict[str, Any]],
+    entity: str | None = None,
+    more: dict[str, str] | None = None,
+) -> None:
+    """Replace raw.<dataset> by rows that name the columns they have; line numbers count up. `more`: name -> type."""
     types = {
         name: spec["type"]
         for name, spec in yaml.safe_load(ENTITIES.read_text())[entity or dataset]["columns"].items()
@@ -68,6 +74,7 @@ def write_raw(lake: Lake, dataset: str, rows: list[dict[str, Any]], entity: str 
         "_sheet": "VARCHAR",
         "_line": "BIGINT",
         "_known_at": "TIMESTAMP",
+        **(more or {}),
     }
     defaults = {"_delivery_id": "d1", "_file": f"{dataset}.csv"}
     frame = pl.DataFrame(
@@ -115,6 +122,32 @@ def generate(seed: int = 7) -> Tiny:
             "promotion": _promotions(),
         }
     )
+
+
+def supplier_log() -> list[dict[str, Any]]:
+    """Versions of one supplier as `write_mode: history` keeps them: renamed, gone for a month, deleted in the end."""
+    versions = [
+        ("2025-01-10", "Old & Co", "2025-01-20", False),
+        ("2025-01-20", "New & Co", "2025-01-25", False),
+        (
+            "2025-01-25",
+            "New & Co",
+            "2025-02-01",
+            False,
+        ),  # something else changed; then missing from a delivery
+        ("2025-03-01", "New & Co", "2025-03-20", False),
+        ("2025-03-20", None, None, True),
+    ]
+    return [
+        {
+            "supplier_id": "W",
+            "supplier_name": name,
+            "is_gone": gone,
+            "_known_at": datetime.fromisoformat(begins),
+        }
+        | {"_valid_to": ends and datetime.fromisoformat(ends), "_is_current": ends is None}
+        for begins, name, ends, gone in versions
+    ]
 
 
 def _sales(chance: random.Random) -> list[dict[str, Any]]:

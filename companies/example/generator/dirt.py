@@ -88,8 +88,21 @@ SPOILS: dict[str, tuple[Spoil, ...]] = {
         Spoil("unknown_item", 0.0005, "references", "Item / Code", _item_unknown),
     ),
     "promotion": (Spoil("absurd_discount", 0.002, "range", "Discount", _one_of("15.0000", "20.0000")),),
+    "stock_ledger": (
+        Spoil("unknown_item", 0.00002, "references", "Item", _item_unknown),
+        Spoil("text_in_quantity", 0.00002, "type", "Units", _one_of("??", "1O")),
+    ),
+    "supplier_invoice": (Spoil("text_in_price", 0.001, "type", "Unit Price", _one_of("as agreed", "n/a")),),
+    "hub_scan": (
+        Spoil("impossible_time", 0.001, "type", "scanned_at", lambda text, _: text[:11] + "24:75:00"),
+    ),
 }
-DUPLICATES = {"sales_order_line": 0.002, "shipment_event": 0.001, "purchase_order_line": 0.001}
+DUPLICATES = {
+    "sales_order_line": 0.002,
+    "shipment_event": 0.001,
+    "purchase_order_line": 0.001,
+    "stock_ledger": 0.0005,
+}
 """Share of rows that are sent twice, whole, in the same file; their contracts say `duplicates: drop`."""
 RESENT = ("sales_order_line", "inventory_snapshot", "shipment_event")
 """Datasets of which one month's file is delivered a second time under another name."""

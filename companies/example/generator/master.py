@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-import numpy as np
 import polars as pl
 
 from generator.texts import Days, decimals, pick
+from generator.versions import OWN_LIST, item_versions, supplier_versions, terms_versions
 from generator.world import World
 from generator.writing import Dialect, Export
 
@@ -15,47 +15,69 @@ OLD_ERP = Dialect(
 TERMS = Dialect(delimiter=";")
 OWN_TERMS = Dialect(delimiter=";", encoding="latin-1", line_end="\r\n", quoted=("Artikel",))
 PALLET_UNITS = 480
-OWN_LIST = 0
-"""The supplier that sends its terms as a price list of its own, with local decimals."""
 PRICE_LIST = Dialect(delimiter="|")
+SUPPLIERS = Dialect(line_end="\r\n")
 PLACES = Dialect(quoted=("location", "name", "type", "region", "replenished_from"))
 
 
 def master_exports(world: World) -> Iterator[Export]:
     """Yield the files that are replaced whole with each delivery."""
-    yield _items(world)
+    yield Export("item", "erp/item.csv", _items(world, _newest(item_versions(world), "item")), OLD_ERP)
     yield _locations(world)
-    frame = pl.DataFrame(
-        {"supplier_id": world.supplier_id, "supplier_name": world.supplier_name, "country": world.country}
-    )
-    yield Export("supplier", "erp/supplier.csv", frame, Dialect(line_end="\r\n"))
+    frame = _suppliers(world, _newest(supplier_versions(world), "supplier"))
+    yield Export("supplier", "erp/supplier.csv", frame, SUPPLIERS)
     yield from _supplier_items(world)
     yield _prices(world)
     yield _freight_rates(world)
     yield _promotions(world)
 
 
-def _items(world: World) -> Export:
-    sizes = world.sizes
-    days = Days(sizes.start, sizes.days, OLD_ERP.date_format)
-    ended = world.discontinued < sizes.days
-    changed = np.where(ended, world.discontinued, np.maximum(world.introduced, -30))
-    last_price = world.prices.filter(pl.col("valid_from") < sizes.days).sort("item", "valid_from")
-    last_price = last_price.group_by("item", maintain_order=True).last().sort("item")
-    frame = pl.DataFrame(
+def log_exports(world: World) -> Iterator[Export]:
+    """Yield the log of changes: what stood in the master files before."""
+    items, suppliers = item_versions(world), supplier_versions(world)
+    yield Export("item", "erp/item_log.csv", _items(world, _earlier(items, "item")), OLD_ERP)
+    earlier = _suppliers(world, _earlier(suppliers, "supplier"))
+    yield Export("supplier", "erp/renamed_supplier.csv", earlier, SUPPLIERS)
+    terms = _terms(world, _earlier(terms_versions(world), "supplier", "item"))
+    yield Export("supplier_item", "erp/supplier_item_log.csv", terms, TERMS)
+
+
+def _newest(versions: pl.DataFrame, *key: str) -> pl.DataFrame:
+    return versions.group_by(key, maintain_order=True).last().select(versions.columns)
+
+
+def _earlier(versions: pl.DataFrame, *key: str) -> pl.DataFrame:
+    return versions.join(_newest(versions, *key), on=versions.columns, how="anti", maintain_order="left")
+
+
+def _items(world: World, versions: pl.DataFrame) -> pl.DataFrame:
+    days = Days(world.sizes.start, world.sizes.days, OLD_ERP.date_format)
+    item = versions["item"].to_numpy()
+    return pl.DataFrame(
         {
-            "ItemNo": world.item_id,
-            "Description": world.item_name,
-            "Category": world.category,
-            "WeightKg": decimals(world.weight_g, 3),
-            "VolumeM3": decimals(world.weight_g * 2, 6),
-            "ListPrice": decimals(last_price["cents"], 2),
-            "IntroducedOn": days(world.introduced),
-            "Discontinued": pick(["N", "Y"], ended.astype(int)),
-            "ChangedOn": days(changed),
+            "ItemNo": pick(world.item_id, item),
+            "Description": pick(world.item_name, item),
+            "Category": world.category[item],
+            "WeightKg": decimals(world.weight_g[item], 3),
+            "VolumeM3": decimals(world.weight_g[item] * 2, 6),
+            "ListPrice": decimals(versions["cents"], 2),
+            "IntroducedOn": days(world.introduced[item]),
+            "Discontinued": pick(["N", "Y"], versions["ended"]),
+            "ChangedOn": days(versions["day"]),
         }
     )
-    return Export("item", "erp/item.csv", frame, OLD_ERP)
+
+
+def _suppliers(world: World, versions: pl.DataFrame) -> pl.DataFrame:
+    days = Days(world.sizes.start, world.sizes.days)
+    return pl.DataFrame(
+        {
+            "supplier_id": pick(world.supplier_id, versions["supplier"]),
+            "supplier_name": versions["name"],
+            "country": pick(world.country, versions["supplier"]),
+            "changed_on": days(versions["day"]),
+        }
+    )
 
 
 def _locations(world: World) -> Export:
@@ -73,11 +95,9 @@ def _locations(world: World) -> Export:
     return Export("location", "erp/location.csv", frame, PLACES)
 
 
-def _supplier_items(world: World) -> Iterator[Export]:
-    """Yield the ERP's terms, and those of the supplier who sends a price list of its own instead."""
+def _terms(world: World, terms: pl.DataFrame) -> pl.DataFrame:
     days = Days(world.sizes.start, world.sizes.days)
-    terms = world.terms
-    frame = pl.DataFrame(
+    return pl.DataFrame(
         {
             "Supplier": pick(world.supplier_id, terms["supplier"]),
             "Item": pick(world.item_id, terms["item"]),
@@ -89,6 +109,11 @@ def _supplier_items(world: World) -> Iterator[Export]:
             "ValidFrom": days(terms["valid_from"]),
         }
     )
+
+
+def _supplier_items(world: World) -> Iterator[Export]:
+    """Yield the ERP's terms, and those of the supplier who sends a price list of its own instead."""
+    frame = _terms(world, _newest(terms_versions(world), "supplier", "item"))
     own = pl.col("Supplier") == world.supplier_id[OWN_LIST]
     yield Export("supplier_item", "erp/supplier_item.csv", frame.filter(~own), TERMS)
     listed = frame.filter(own)

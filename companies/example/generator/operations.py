@@ -7,6 +7,7 @@ import polars as pl
 
 from generator.simulation import History
 from generator.texts import Days, clock, codes, decimals, pick
+from generator.versions import terms_versions
 from generator.world import World
 from generator.writing import Dialect, Export
 
@@ -95,10 +96,18 @@ def order_lines(world: World, history: History) -> pl.DataFrame:
     ]
     names = ("order", "line", "day", "expected", "supplier", "centre", "item", "units")
     frame = pl.DataFrame(parts, schema=dict.fromkeys(names, pl.Int64))
-    prices = world.terms.select(
-        pl.col("supplier").cast(pl.Int64), pl.col("item").cast(pl.Int64), pl.col("price_cents").alias("cents")
+    prices = terms_versions(world).select(
+        pl.col("supplier", "item", "valid_from").cast(pl.Int64), pl.col("price_cents").alias("cents")
     )
-    return frame.join(prices, on=["supplier", "item"], how="left", maintain_order="left")
+    priced = frame.with_row_index("place").sort("day", "place")
+    priced = priced.join_asof(
+        prices.sort("valid_from"),
+        left_on="day",
+        right_on="valid_from",
+        by=["supplier", "item"],
+        check_sortedness=False,
+    )
+    return priced.sort("place").drop("place", "valid_from")
 
 
 def receipt_lines(world: World, history: History) -> pl.DataFrame:

@@ -74,9 +74,17 @@ class Spelling:
         shippers = dict(zip(self._world.supplier_id, self._suppliers, strict=True))
         match export.dataset:
             case "item":
-                frame = self._with_identifiers(frame)
+                is_log = export.path != "erp/item.csv"  # which keeps no identifiers
+                frame = (
+                    _blank(frame, "GTIN", "Maker", "MakerPart") if is_log else self._with_identifiers(frame)
+                )
             case "supplier":
-                frame = self._supplier_list()
+                is_log = export.path != "erp/supplier.csv"
+                frame = (
+                    _blank(frame, "tax_id", "street", "postal_code", "city")
+                    if is_log
+                    else self._supplier_list(frame)
+                )
             case "supplier_item" | "supplier_price_list":
                 frame = self._with_vendor_parts(export.dataset, frame)
             case "purchase_order_line":
@@ -250,8 +258,8 @@ class Spelling:
         chosen = self._chosen(DOUBLED_SUPPLIERS, count)
         return [(int(s), f"SUP-{count + n + 1:03d}") for n, s in enumerate(chosen)]
 
-    def _supplier_list(self) -> pl.DataFrame:
-        """Return the ERP's list: every supplier, then the doubles, spelled by another clerk."""
+    def _supplier_list(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return the ERP's list: every supplier as in `frame`, then the doubles, spelled by another clerk."""
         world, given = self._world, self._some(TAX_SHARE["erp"], self._world.sizes.suppliers)
         rows = [
             (code, name, country, _tax(country, address[3]) if tax else None, *address[:3])
@@ -267,7 +275,11 @@ class Spelling:
             street = (street.replace("Street", "St.").replace("Road", "Rd."), street.upper(), street)[n % 3]
             rows.append((code, spelled, country, again, street, postal_code, city))
         names = ["supplier_id", "supplier_name", "country", "tax_id", "street", "postal_code", "city"]
-        return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row")
+        listed = pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row")
+        since = listed.join(
+            frame.select("supplier_id", "changed_on"), on="supplier_id", how="left", maintain_order="left"
+        )
+        return since.with_columns(pl.col("changed_on").fill_null(frame["changed_on"].min()))
 
     def _shippers(self) -> pl.DataFrame:
         world, given = self._world, self._some(TAX_SHARE["logistics"], self._world.sizes.suppliers)
@@ -289,6 +301,10 @@ class Spelling:
         third = pl.col("PO Number").str.slice(2).cast(pl.Int64) % 3 == 0
         other = pl.col("Vendor").replace(second)
         return frame.with_columns(pl.when(third).then(other).otherwise(pl.col("Vendor")).alias("Vendor"))
+
+
+def _blank(frame: pl.DataFrame, *names: str) -> pl.DataFrame:
+    return frame.with_columns(pl.lit(None, pl.String).alias(name) for name in names)
 
 
 def _replaced(frame: pl.DataFrame, spelled: dict[str, dict[str, str]]) -> pl.DataFrame:

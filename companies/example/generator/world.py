@@ -66,6 +66,7 @@ class Sizes:
     days: int
     sales_lines: int
     dirt: float
+    discrepancies: float
     end_date: date
     spelling: float = 1.0
 

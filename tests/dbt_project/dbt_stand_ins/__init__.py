@@ -38,6 +38,16 @@ def config(**settings: Any) -> str:
     return ""
 
 
-def stage_entity(entity: str) -> str:
+def stage_entity(entity: str, every_version: bool = False) -> str:
     """Stand in for the macro, which asks the lake which raw tables there are."""
     return f"select\n    raw.{entity}.item_id,\n    raw.{entity}.item_name\nfrom raw.{entity}\n"
+
+
+def delivered_rows() -> str:
+    """Stand in for the macro, which asks the lake whether it has a ledger."""
+    return "select\n    dataset,\n    0 as rows_read\nfrom delivery"
+
+
+def raw_rows() -> str:
+    """Stand in for the macro, which asks the lake which raw tables there are."""
+    return "select\n    'item' as dataset,\n    true as keeps_all,\n    count(*) as row_count\nfrom raw.item"

@@ -63,7 +63,34 @@ CREATE TABLE lake.core.fct_promotion (promotion_id VARCHAR, item_id VARCHAR, loc
     discount_share DECIMAL(18, 6));
 CREATE TABLE lake.core.fct_stock_count (counted_on DATE, location_id VARCHAR, item_id VARCHAR, counted_units BIGINT);
 
+CREATE TABLE lake.core.fct_inventory_movement AS SELECT 'M1' AS movement_id, 'receipt' AS movement_type, DATE '2026-03-08' AS moved_on,
+    'L0' AS location_id, 'I0' AS item_id, 5 AS moved_units, 'R1' AS reference_id;
+CREATE TABLE lake.core.fct_supplier_invoice_line AS SELECT 'S1' AS supplier_id, 'V1' AS invoice_id, '1' AS invoice_line,
+    DATE '2026-03-09' AS invoiced_on, 'PO1' AS purchase_order_id, '1' AS purchase_order_line, 'I0' AS item_id, 5 AS invoiced_units,
+    1.5 AS unit_price, 7.5 AS amount;
+CREATE TABLE lake.core.fct_shipment_leg AS SELECT 'SH1' AS shipment_id, 1 AS leg_number, 'transit' AS leg_type,
+    TIMESTAMP '2026-03-04' AS started_at, 96.0 AS leg_hours, NULL::VARCHAR AS missing_event, false AS is_out_of_order;
+CREATE TABLE lake.core.fct_freight_cost AS SELECT 'SH1' AS shipment_id, 'I0' AS item_id, 5 AS units, 12.5 AS weight_kg,
+    20.0 AS shipment_freight_cost, 20.0 AS freight_cost, NULL::VARCHAR AS gap;
+CREATE TABLE lake.core.dim_item_history AS SELECT item_id, TIMESTAMP '2025-01-01' AS valid_from, NULL::TIMESTAMP AS valid_to,
+    true AS is_current FROM lake.core.dim_item;
+CREATE TABLE lake.core.dim_supplier_history AS SELECT 'S1' AS supplier_id, TIMESTAMP '2025-01-01' AS valid_from,
+    NULL::TIMESTAMP AS valid_to, true AS is_current;
+CREATE TABLE lake.core.dim_supplier_item_history AS SELECT supplier_id, item_id, valid_from::TIMESTAMP AS valid_from,
+    NULL::TIMESTAMP AS valid_to, true AS is_current, lead_time_days, unit_price FROM lake.core.dim_supplier_item;
+
 CREATE TABLE lake.marts.as_of AS SELECT DATE '2026-03-10' AS as_of;
+CREATE TABLE lake.marts.stock_break (item_id VARCHAR, location_id VARCHAR, first_seen_on DATE, break_units BIGINT, age_days INTEGER,
+    settled_on DATE);
+CREATE TABLE lake.marts.purchase_order_match AS SELECT 'PO1' AS purchase_order_id, '1' AS purchase_order_line,
+    NULL::VARCHAR AS invoice_id, NULL::VARCHAR AS invoice_line, 20 AS ordered_units, 5 AS received_units, 5 AS invoiced_units,
+    0.0 AS overcharged_amount, 'open' AS match_status;
+CREATE TABLE lake.marts.lead_time_distribution AS SELECT 'supplier' AS level, 'first_receipt' AS measure, 'S1' AS supplier_id,
+    NULL::VARCHAR AS item_id, NULL::VARCHAR AS origin, NULL::VARCHAR AS destination, NULL::VARCHAR AS mode, 1 AS n, 0 AS n_censored,
+    'supplier' AS basis, 5.6 AS p10_days, 6.0 AS p50_days, 6.4 AS p90_days, 6.45 AS p95_days, 6.0 AS mean_days,
+    0.0 AS never_arrived_share;
+CREATE TABLE lake.marts.reconciliation AS SELECT 'source to raw' AS step, 'sales' AS subject, 0 AS unexplained_rows,
+    0 AS unexplained_units, 0.0 AS unexplained_money;
 CREATE TABLE lake.marts.item_location_day AS SELECT item_id, location_id, demand_date AS day, demand_date + INTERVAL 1 DAY AS as_of_ts,
     known_at, demand_units, 3.0 AS lag_7, 3.0 AS lag_14, 3.0 AS lag_28, 3.0 AS mean_7, 3.0 AS mean_28, 3.0 AS mean_91, 1.0 AS std_28,
     0.0 AS zero_share_28, 1 AS days_since_last_sale, 40 AS on_hand_units, false AS is_stockout, 2.5::DECIMAL(18, 4) AS unit_price,

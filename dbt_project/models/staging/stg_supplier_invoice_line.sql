@@ -1,0 +1,1 @@
+{{ stage_entity('supplier_invoice_line') }}
