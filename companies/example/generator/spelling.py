@@ -81,7 +81,7 @@ class Spelling:
             case "supplier":
                 is_log = export.path != "erp/supplier.csv"
                 frame = (
-                    _blank(frame, "tax_id", "street", "postal_code", "city")
+                    _blank(frame, "tax_id", "street", "postal_code", "city", before="changed_on")
                     if is_log
                     else self._supplier_list(frame)
                 )
@@ -303,8 +303,10 @@ class Spelling:
         return frame.with_columns(pl.when(third).then(other).otherwise(pl.col("Vendor")).alias("Vendor"))
 
 
-def _blank(frame: pl.DataFrame, *names: str) -> pl.DataFrame:
-    return frame.with_columns(pl.lit(None, pl.String).alias(name) for name in names)
+def _blank(frame: pl.DataFrame, *names: str, before: str | None = None) -> pl.DataFrame:
+    last = [before] if before else []
+    empty = [pl.lit(None, pl.String).alias(name) for name in names]
+    return frame.select(pl.exclude(last) if last else pl.all(), *empty, *last)
 
 
 def _replaced(frame: pl.DataFrame, spelled: dict[str, dict[str, str]]) -> pl.DataFrame:
