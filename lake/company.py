@@ -132,6 +132,9 @@ class LakeSettings(BaseModel):
     catalog: SecretText | None = Field(None, description="postgresql://user:${env:NAME}@host/database")
     data: str | None = Field(None, pattern=r"^s3://[^/]+", description="s3://bucket/prefix")
     s3: S3Settings | None = None
+    keep_days: int = Field(
+        90, ge=1, description="days that a snapshot stays which nothing names (`stocklake lake compact`)"
+    )
 
     @model_validator(mode="after")
     def _has_keys(self) -> "LakeSettings":

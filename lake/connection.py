@@ -141,6 +141,13 @@ class Lake:
                 ) from error
 
     @contextmanager
+    def maintain(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open for writing under the writer lock without a transaction: each statement of maintenance commits by itself."""
+        self.ensure()
+        with self.writer_lock(), self._attached(self.attach_sql(read_only=False)) as connection:
+            yield connection
+
+    @contextmanager
     def writer_lock(self, timeout_s: float = LOCK_TIMEOUT_S) -> Iterator[None]:
         """Hold the one writer's place; re-entrant only across processes that start from the holder (dbt)."""
         with self.catalog.writer_lock(timeout_s):

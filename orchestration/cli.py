@@ -13,6 +13,7 @@ from orchestration.commands import (
     contracts,
     docs,
     gate,
+    lake,
     landing,
     listen,
     match,
@@ -20,6 +21,7 @@ from orchestration.commands import (
     quarantine,
     receive,
     releases,
+    snapshots,
 )
 from orchestration.commands.options import (
     CompanyOption,
@@ -45,6 +47,8 @@ app.add_typer(match.app, name="match")
 app.add_typer(landing.app, name="landing")
 app.add_typer(gate.app, name="gate")
 app.add_typer(releases.app, name="releases")
+app.add_typer(snapshots.app, name="snapshots")
+app.add_typer(lake.app, name="lake")
 app.add_typer(orders.app, name="orders")
 app.command()(docs.docs)
 app.command()(listen.listen)

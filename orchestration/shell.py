@@ -10,6 +10,7 @@ import duckdb
 
 from lake.connection import ALIAS, Lake
 from lake.errors import InputError
+from lake.snapshots import resolve
 
 _PROMPT = "stocklake> "
 _MORE = "      ...> "
@@ -64,10 +65,7 @@ def _reading(lake: Lake, snapshot: int | None) -> Iterator[duckdb.DuckDBPyConnec
 
 @contextmanager
 def _opened(lake: Lake, snapshot: int | None) -> Iterator[duckdb.DuckDBPyConnection]:
-    newest = lake.snapshot()
-    if snapshot is not None and not 0 <= snapshot <= newest:
-        raise InputError(f"There is no snapshot {snapshot}: choose one from 0 to {newest}.")
-    with lake.read(snapshot) as connection:
+    with lake.read(None if snapshot is None else resolve(lake, str(snapshot))) as connection:
         yield connection
 
 
