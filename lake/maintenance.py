@@ -5,7 +5,7 @@ Both work beside readers: what a reader may still be looking at stays for `GRACE
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import duckdb
 
@@ -13,7 +13,7 @@ from lake.connection import ALIAS, Lake, metadata, quoted_text, table_exists
 from lake.snapshots import pinned
 
 GRACE = timedelta(days=1)
-"""How long a file stays that nothing names any more, or not yet: readers that began before may still read it."""
+"""How long a file stays at least that nothing names any more, or not yet: readers that began before may still read it."""
 
 _FILES = """
 WITH file AS (
@@ -133,14 +133,21 @@ def compact(
             versions = ", ".join(map(str, expired))
             connection.execute(f"CALL ducklake_expire_snapshots('{ALIAS}', versions => [{versions}])")
         merged = connection.execute(f"CALL ducklake_merge_adjacent_files('{ALIAS}')").fetchall()
-        until = f"TIMESTAMPTZ '{(now - grace).isoformat()}'"
-        deleted = 0
-        for tool in ("ducklake_cleanup_old_files", "ducklake_delete_orphaned_files"):
-            deleted += len(connection.execute(f"CALL {tool}('{ALIAS}', older_than => {until})").fetchall())
+        unnamed = now - grace
+        # On SQLite, DuckLake compares when a file lost its name as text, wrongly within a day: only whole days before count.
+        lost = datetime.combine(unnamed.date(), time.min, UTC) - timedelta(microseconds=1)
+        deleted = _called(connection, "ducklake_cleanup_old_files", lost)
+        deleted += _called(connection, "ducklake_delete_orphaned_files", unnamed)
     return Compacted(
         tuple(expired), sum(row[2] for row in merged), sum(row[3] for row in merged), deleted,
         tuple(f"{row[0]}.{row[1]}" for row in merged),
     )  # fmt: skip
+
+
+def _called(connection: duckdb.DuckDBPyConnection, tool: str, older_than: datetime) -> int:
+    """Return how many files a tool of DuckLake deleted."""
+    until = f"TIMESTAMPTZ '{older_than.isoformat()}'"
+    return len(connection.execute(f"CALL {tool}('{ALIAS}', older_than => {until})").fetchall())
 
 
 def named_files(lake: Lake, connection: duckdb.DuckDBPyConnection) -> list[LakeFile]:

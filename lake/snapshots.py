@@ -66,7 +66,7 @@ class TableChange:
     deleted: int
     columns: tuple[str, ...] = ()
     """Columns that came (+name) or went (-name)."""
-    how: Literal["change feed", "contents compared"] = "change feed"
+    how: Literal["change feed", "contents compared", "counted"] = "change feed"
     """The feed counts every row that was written or deleted on the way, an update as both; comparing contents gives
     the net difference, doubles to 9 significant digits."""
 
@@ -164,12 +164,15 @@ def _of_day(known: Mapping[int, Snapshot], text: str) -> int:
 
 
 def _said(changes: Mapping[str, list[str]], names: Mapping[str, str]) -> tuple[str, ...]:
-    said = (
-        f"{_KINDS.get(kind, kind.replace('_', ' '))} {names.get(what, f'table {what}' if what.isdigit() else what)}"
-        for kind, objects in changes.items()
-        for what in objects
+    said: dict[str, dict[str, None]] = {}
+    for kind, objects in changes.items():
+        for what in objects:
+            name = names.get(what, f"table {what}" if what.isdigit() else what)
+            said.setdefault(name, {})[_KINDS.get(kind, kind.replace("_", " "))] = None
+    # Who makes a table fills it.
+    return tuple(
+        f"{did} {name}" for name, its in said.items() for did in its if did != "added to" or "made" not in its
     )
-    return tuple(dict.fromkeys(said))
 
 
 def _tables(connection: duckdb.DuckDBPyConnection, at: int) -> dict[str, int]:
@@ -197,9 +200,11 @@ def _change(
     """Compare a table at two (id, snapshot)."""
     (old_id, earlier), (new_id, later) = before, after
     if old_id is None:
-        return TableChange(name, "made", _count(connection, f"FROM {_at(name, later)}"), 0)
+        return TableChange(name, "made", _count(connection, f"FROM {_at(name, later)}"), 0, how="counted")
     if new_id is None:
-        return TableChange(name, "dropped", 0, _count(connection, f"FROM {_at(name, earlier)}"))
+        return TableChange(
+            name, "dropped", 0, _count(connection, f"FROM {_at(name, earlier)}"), how="counted"
+        )
     old, new = (_columns(connection, name, at) for at in (earlier, later))
     columns = (*(f"+{c}" for c in new if c not in old), *(f"-{c}" for c in old if c not in new))
     if old_id == new_id and not has_gaps:

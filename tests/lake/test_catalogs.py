@@ -7,6 +7,7 @@ import subprocess
 import sys
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -15,7 +16,9 @@ from lake.company import Company, CompanySettings
 from lake.connection import Lake
 from lake.errors import CompanyError, InputError, LakeBusy, SourceFailed
 from lake.ledger import totals
+from lake.maintenance import compact, verify
 from lake.secrets import Secret
+from lake.snapshots import diff, list_snapshots
 from tests.lake.loading_kit import HEADER, company, contract, deliver, load, rows
 
 BODY = HEADER + "A1,1,2.50,2024-01-05\nA2,x,2.50,2024-01-05\nA3,3,,2024-01-06\n"
@@ -45,6 +48,22 @@ def test_it_loads_travels_in_time_and_replaces(on_postgres):
         assert connection.execute("SELECT count(*) FROM lake.raw.sales").fetchall() == [(2,)]
     assert totals(lake)["rows_read"] == 4
     assert not on_postgres.catalog.exists()
+
+
+def test_it_is_verified_compacted_and_compared(on_postgres):
+    lake = Lake.of(on_postgres)
+    for number in range(3):
+        body = "".join(f"A{number}-{i},1,2.50,2024-01-05\n" for i in range(100))
+        deliver(on_postgres, f"sales_{number}.csv", HEADER + body)
+        load(on_postgres, contract())
+    newest = lake.snapshot()
+    done = compact(lake, keep=timedelta(0), now=datetime.now(UTC) + timedelta(days=2))
+    assert done.expired and done.merged == 3 and done.deleted == 3
+    assert verify(lake, full=True, grace=timedelta(0)).problems == ()
+    assert not set(done.expired) & {one.snapshot_id for one in list_snapshots(lake)}
+    assert [(one.table, one.inserted) for one in diff(lake, newest, lake.snapshot())] == []
+    next(lake.data.rglob("*.parquet")).unlink()
+    assert "missing" in verify(lake).problems[0]
 
 
 def test_two_companies_share_a_database(on_postgres, tmp_path):

@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -55,6 +55,11 @@ def grow(number):
         FROM (FROM lake.raw.sales LIMIT 1) AS one, range(500) AS r(i)"""
 
 
+def sweep(lake):
+    """Compact as in two days: what lost its name just now goes at once."""
+    return compact(lake, keep=NOW, now=datetime.now(UTC) + timedelta(days=2))
+
+
 def at(lake, snapshot, query=COUNT):
     with lake.read(snapshot) as connection:
         return connection.execute(query).fetchall()
@@ -71,22 +76,35 @@ def test_old_snapshots_go_files_merge_and_what_is_pinned_reads_the_same(loaded):
     files = len(data_files(lake))
     assert compact(lake, keep=timedelta(days=90), dry_run=True).expired == ()
     would = compact(lake, keep=NOW, dry_run=True).expired
-    done = compact(lake, keep=NOW, grace=NOW)
+    done = sweep(lake)
     assert done.expired == would and pinned not in done.expired and len(done.expired) >= 3
     assert done.merged > done.merged_into and done.deleted > 0
     assert len(data_files(lake)) < files
     kept = {one.snapshot_id for one in list_snapshots(lake)}
     assert all(at(lake, number) == seen for number, seen in before.items() if number in kept)
     assert verify(lake, full=True, grace=NOW).problems == ()
-    again = compact(lake, keep=NOW, grace=NOW)
+    again = sweep(lake)
     assert again.merged == 0 and pinned not in again.expired
+
+
+def test_what_lost_its_name_stays_for_the_grace_time_also_within_a_day(loaded):
+    _, lake, _ = loaded
+    before = data_files(lake)
+    for path in before:
+        os.utime(path, (0, 0))
+    for hours in (0, 1, 23.9):
+        done = compact(lake, keep=NOW, now=datetime.now(UTC) + timedelta(hours=hours))
+        assert done.deleted == 0 and all(path.exists() for path in before)
+    hour = compact(lake, keep=NOW, grace=timedelta(hours=1))
+    assert hour.deleted == 0 and all(path.exists() for path in before)
+    assert sweep(lake).deleted > 0
 
 
 def test_with_snapshots_gone_between_them_two_states_still_differ_by_what_they_differ(loaded):
     _, lake, pinned = loaded
     newest = lake.snapshot()
     (full,) = [one for one in diff(lake, pinned, newest) if one.table == "raw.sales"]
-    compact(lake, keep=NOW, grace=NOW)
+    sweep(lake)
     (after,) = [one for one in diff(lake, pinned, newest) if one.table == "raw.sales"]
     assert (full.inserted, full.how) == (1000, "change feed")
     assert (after.inserted, after.deleted, after.how) == (1000, 0, "contents compared")
@@ -97,7 +115,7 @@ def test_a_change_that_no_build_has_seen_is_not_forgotten(loaded):
     _, lake, _ = loaded
     last = change(lake, "INSERT INTO lake.raw.sales SELECT * FROM lake.raw.sales LIMIT 5")
     change(lake, "CREATE TABLE lake.marts.other AS SELECT 1 AS a")
-    compact(lake, keep=NOW, grace=NOW)
+    sweep(lake)
     assert last in {one.snapshot_id for one in list_snapshots(lake)}
 
 
@@ -150,7 +168,7 @@ print(n)
 """
 COMPACTOR = """
 import os, signal, sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 import lake.connection
 from lake.connection import Lake
@@ -170,7 +188,7 @@ if len(sys.argv) > 2:
             if sys.argv[2] in query: os.kill(os.getpid(), signal.SIGKILL)
             return done
     lake.connection.memory_connection = lambda spill=None: Dying(real(spill))
-compact(Lake.of(home), keep=timedelta(0), grace=timedelta(0) if len(sys.argv) > 2 else timedelta(hours=1))
+compact(Lake.of(home), keep=timedelta(0), now=datetime.now(UTC) + timedelta(days=2 if len(sys.argv) > 2 else 0))
 """
 
 
@@ -211,7 +229,7 @@ def test_a_compaction_that_is_killed_leaves_a_lake_that_verifies(loaded, tmp_pat
     killed.communicate(timeout=60)
     assert killed.returncode == -signal.SIGKILL
     assert verify(lake, full=True).problems == ()
-    compact(lake, keep=NOW, grace=NOW)
+    sweep(lake)
     assert verify(lake, full=True, grace=NOW).problems == ()
     assert (at(lake, pinned), rows(home, COUNT)) == seen
 
@@ -225,6 +243,6 @@ def test_files_that_a_killed_deletion_had_taken_already_do_not_stop_the_next(loa
     unnamed = [path for path in before if str(path) not in named]
     assert unnamed
     unnamed[0].unlink()
-    compact(lake, keep=NOW, grace=NOW)
+    sweep(lake)
     assert verify(lake, grace=NOW).problems == ()
     assert not any(path.exists() for path in unnamed)
