@@ -19,6 +19,8 @@ from lake.company import Company
 from lake.errors import StocklakeError
 
 ALIAS = "lake"
+ROW_CHANGES = r"regexp_replace(c.changes_made, 'merge_adjacent:\d+', '', 'g')"
+"""What a snapshot `c` of the catalogue changed, without the merging of files: rows and columns stay as they are."""
 SCHEMAS = ("meta", "raw", "staging", "core", "marts", "forecasts", "plan", "orders")
 MEMORY_LIMIT = "1500MB"
 
@@ -208,7 +210,7 @@ def tables_state(
         JOIN {metadata(connection)}.ducklake_schema AS s USING (schema_id)
         -- Data files alone would not tell: small inserts and deletes are held in the catalogue itself.
         LEFT JOIN {metadata(connection)}.ducklake_snapshot_changes AS c
-            ON regexp_matches(c.changes_made, ':' || t.table_id || '(,|$)')
+            ON regexp_matches({ROW_CHANGES}, ':' || t.table_id || '(,|$)')
         WHERE s.schema_name = {quoted_text(schema)}{named} AND t.end_snapshot IS NULL AND s.end_snapshot IS NULL
         GROUP BY ALL ORDER BY ALL
         """

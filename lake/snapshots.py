@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import duckdb
 
-from lake.connection import ALIAS, Lake, literal, metadata, quoted_name, table_exists
+from lake.connection import ALIAS, ROW_CHANGES, Lake, literal, metadata, quoted_name, table_exists
 from lake.errors import InputError
 
 _KINDS = {
@@ -35,10 +35,10 @@ FROM {metadata}.ducklake_table AS t JOIN {metadata}.ducklake_schema AS s USING (
 WHERE t.begin_snapshot <= $at AND ($at < t.end_snapshot OR t.end_snapshot IS NULL)
     AND s.begin_snapshot <= $at AND ($at < s.end_snapshot OR s.end_snapshot IS NULL)
 """
-_LAST_CHANGES = """
+_LAST_CHANGES = f"""
 SELECT max(c.snapshot_id)
-FROM {metadata}.ducklake_table AS t
-JOIN {metadata}.ducklake_snapshot_changes AS c ON regexp_matches(c.changes_made, ':' || t.table_id || '(,|$)')
+FROM {{metadata}}.ducklake_table AS t
+JOIN {{metadata}}.ducklake_snapshot_changes AS c ON regexp_matches({ROW_CHANGES}, ':' || t.table_id || '(,|$)')
 WHERE t.end_snapshot IS NULL GROUP BY t.table_id
 """
 _PINNED_BY = (("release", ""), ("training_set", ""), ("gate_run", " ORDER BY snapshot_id DESC LIMIT 1"))

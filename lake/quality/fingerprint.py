@@ -23,7 +23,11 @@ WITH objects AS (
     SELECT DISTINCT id FROM objects JOIN {metadata}.ducklake_schema USING (schema_id)
     WHERE schema_name IN $schemas OR schema_name || '.' || name IN $also
 ), change AS (
-    SELECT snapshot_id, unnest(flatten(map_values(changes))) AS what FROM lake.snapshots() WHERE snapshot_id <= $snapshot
+    SELECT snapshot_id, unnest(what_of_kind) AS what
+    FROM (
+        SELECT snapshot_id, unnest(map_keys(changes)) AS kind, unnest(map_values(changes)) AS what_of_kind
+        FROM lake.snapshots() WHERE snapshot_id <= $snapshot
+    ) WHERE kind <> 'merge_adjacent'   -- files, not rows
 )
 SELECT coalesce(max(snapshot_id), 0) FROM change
 WHERE try_cast(what AS BIGINT) IN (FROM watched)                                    -- by id: inserted, deleted, altered, dropped

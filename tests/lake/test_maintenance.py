@@ -11,8 +11,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lake.connection import Lake
+from lake.connection import Lake, tables_state
 from lake.maintenance import compact, named_files, verify
+from lake.quality.fingerprint import last_change
 from lake.snapshots import diff, list_snapshots
 from tests.lake.loading_kit import HEADER, company, contract, deliver, load, rows
 from tests.lake.test_snapshots import change, release
@@ -117,6 +118,20 @@ def test_a_change_that_no_build_has_seen_is_not_forgotten(loaded):
     change(lake, "CREATE TABLE lake.marts.other AS SELECT 1 AS a")
     sweep(lake)
     assert last in {one.snapshot_id for one in list_snapshots(lake)}
+
+
+def test_merged_files_are_no_change_to_builds_and_gate(loaded):
+    _, lake, _ = loaded
+
+    def known():
+        with lake.read() as connection:
+            return tables_state(connection, "raw"), last_change(connection, lake.snapshot())
+
+    before = known()
+    assert compact(lake, keep=timedelta(days=90)).merged
+    assert known() == before
+    change(lake, grow(6))
+    assert all(new != old for new, old in zip(known(), before, strict=True))
 
 
 def test_each_kind_of_damage_is_named(loaded):
