@@ -75,13 +75,15 @@ where {{ branch.feed.where }}
 
 {% macro conformed_branch(entity, spec, branch, crosswalk, every_version=false) -%}
 {%- set is_there = crosswalk is not none and adapter.get_relation(crosswalk.database, crosswalk.schema, crosswalk.identifier) is not none -%}
+{#- Most systems spell most kinds as the master does: what changes no code is not joined, for the large tables pay for it. -#}
+{%- set renamed = renamed_kinds(crosswalk, branch.feed.system) if is_there else [] -%}
 {%- set kinds_of = {} -%}
-{%- for column, kinds in spec.identifies.items() if is_there and column in branch.feed.columns -%}
-    {%- do kinds_of.update({column: kinds}) -%}
+{%- for column, kinds in spec.identifies.items() if column in branch.feed.columns -%}
+    {%- do kinds_of.update({column: kinds if kinds | select('in', renamed) | list else []}) -%}
 {%- endfor -%}
 select
     {%- for column in spec.columns %}
-    {{ conformed_code(column, kinds_of.get(column, [])) }} as {{ column }},
+    {{ conformed_code(column, kinds_of.get(column)) }} as {{ column }},
     {%- endfor %}
     delivered._dataset,
     delivered._delivery_id,
@@ -96,7 +98,7 @@ select
     {%- set key = entity ~ '_id' %}
     case
         when '{{ branch.feed.system }}' <> '{{ var('matching').master }}' then 2
-        when trim(delivered.{{ key }}) <> {{ conformed_code(key, kinds_of.get(key, [])) }} then 1
+        when trim(delivered.{{ key }}) <> {{ conformed_code(key, kinds_of.get(key)) }} then 1
         else 0
     end as _own_rank
     {%- endif %}
@@ -117,10 +119,19 @@ left join {{ crosswalk }} as {{ known }}
 {%- endfor %}
 {%- endmacro %}
 
+{# `kinds`: what the column's codes may be, empty where nothing of it is spelt differently, none where it holds no codes. #}
 {% macro conformed_code(column, kinds) -%}
     {%- if kinds -%}
-        coalesce({% for kind in kinds %}{{ column }}_{{ kind }}.conformed_id, {% endfor %}delivered.{{ column }})
+        coalesce({% for kind in kinds %}{{ column }}_{{ kind }}.conformed_id, {% endfor %}trim(delivered.{{ column }}))
+    {%- elif kinds is not none -%}
+        trim(delivered.{{ column }})
     {%- else -%}
         delivered.{{ column }}
     {%- endif -%}
+{%- endmacro %}
+
+{# The kinds of codes that a system spells otherwise than the master, as the crosswalk stands. #}
+{% macro renamed_kinds(crosswalk, system) -%}
+    {%- set found = run_query("select distinct kind from " ~ crosswalk ~ " where system = '" ~ system ~ "' and code <> conformed_id") -%}
+    {{ return(found.columns[0].values() | list) }}
 {%- endmacro %}
