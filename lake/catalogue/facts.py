@@ -94,6 +94,8 @@ def gather(company: Company, contracts: Sequence[Contract], manifest: Mapping[st
     tables |= _of_models(manifest)
     with lake.read(release.snapshot_id if release else None) as connection:
         there = _columns_there(connection)
+        tables |= {name: _of_written(name) for name in there if name not in tables and name in _written()}
+        tables = {name: facts for name, facts in tables.items() if facts.layer not in _WRITTEN_LATER}
         for facts in tables.values():
             _look(connection, facts, there.get(facts.table))
     with lake.read() as connection:  # what a release leads to is written after it

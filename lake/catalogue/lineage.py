@@ -83,6 +83,8 @@ def _analysed(sql: str, wanted: list[str], columns: Mapping[str, list[str]]) -> 
 
     schema: dict[str, Any] = {ALIAS: {}}
     for table, names in columns.items():
+        if not names:  # nobody described it
+            continue
         place, _, name = table.partition(".")
         schema[ALIAS].setdefault(place, {})[name] = dict.fromkeys(names, "varchar")
     try:

@@ -22,7 +22,7 @@ import numpy as np
 from generator.demand import make_demand
 from generator.simulation import simulate
 from generator.world import Sizes, make_world
-world = make_world(Sizes(int(sys.argv[1]), 250, 8, 3, 12, 365, 300_000, 0.0, date(2026, 6, 30)))
+world = make_world(Sizes(int(sys.argv[1]), 250, 8, 3, 12, 365, 300_000, 0.0, 0.0, date(2026, 6, 30)))
 demand = make_demand(world)
 history = simulate(world, demand)
 np.savez(sys.stdout.buffer, wanted=demand.units, sold=history.sales, shelf=history.closing[:, world.centres:],

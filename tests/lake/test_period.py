@@ -82,7 +82,8 @@ def test_a_range_is_fetched_again_and_leaves_the_position(journal, monkeypatch):
     period = Period.parse("2026-01-01", "2026-01-02")
     report = ingest(home, [journal_contract], run_id="backfill", period=period)
     assert report.problems == [
-        "Journal cannot be asked for a range of days: leave its dataset out with --dataset."
+        "journal.odcs.yaml: a source of kind journal cannot be asked for a range of days, because it brings what is new only:"
+        " leave its dataset out with --dataset."
     ]
     monkeypatch.setitem(
         KINDS, "journal", (f"{JournalSettings.__module__}:JournalSettings", f"{__name__}:Ranged")

@@ -39,7 +39,7 @@ def release_of(lake: Lake) -> Callable[..., Release]:
         with lake.write() as connection:
             create_tables(connection)
             connection.execute(
-                "INSERT INTO lake.meta.release VALUES (?, ?, ?, ?, ?)",
+                "INSERT INTO lake.meta.release VALUES (?, ?, ?, ?, ?, [])",
                 [
                     release.release_id,
                     release.snapshot_id,

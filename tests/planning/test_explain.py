@@ -65,7 +65,7 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     with lake.write() as connection:
         create_tables(connection)
         connection.execute(
-            "INSERT INTO lake.meta.release VALUES ('R1', ?, 'G1', '2026-07-01', ?)",
+            "INSERT INTO lake.meta.release VALUES ('R1', ?, 'G1', '2026-07-01', ?, [])",
             [release.snapshot_id, AS_OF],
         )
         for table, frame in (("plan.replenishment", plan), ("forecasts.demand_forecast", DEMAND)):

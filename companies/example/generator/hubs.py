@@ -35,7 +35,9 @@ def make_scans(world: World, history: History) -> Scans:
     dwell = np.minimum(random.integers(0, 3, long.height), left + way - arrived - 1).clip(0)
     morning = 21_600 + random.integers(0, 14_400, long.height)
     evening = 50_400 + random.integers(0, 21_600, long.height)
-    hub = long["mode"].replace_strict(HUBS, return_dtype=pl.String)
+    hub = (
+        long["mode"].cast(pl.String).replace_strict(HUBS, return_dtype=pl.String)
+    )  # of no row the type is null
     parts = [
         pl.DataFrame({"shipment": long["shipment"], "hub": hub, "day": day, "second": second}).with_columns(
             pl.lit(event).alias("event")

@@ -45,7 +45,10 @@ def node(schema: str, name: str, sql: str, reads: list[str], columns: list[str])
 
 
 MANIFEST: dict[str, Any] = {
-    "sources": {"s": {"schema": "raw", "name": "sales", "columns": {"order_id": {}, "units": {}, "buyer": {}, "_file": {}}}},
+    "sources": {
+        "s": {"schema": "raw", "name": "sales", "columns": {"order_id": {}, "units": {}, "buyer": {}, "_file": {}}},
+        "undescribed": {"schema": "staging", "name": "crosswalk", "columns": {}},
+    },
     "nodes": {
         "m1": node("staging", "stg_sales", STAGED, ["s"], ["order_id", "units", "customer_id", "_file"]),
         "m2": node("core", "buyers", CORE, ["m1"], ["customer", "doubled", "longest", "lines", "constant", "gone"]),

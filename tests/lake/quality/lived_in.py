@@ -28,6 +28,11 @@ CREATE TABLE lake.raw.orders AS SELECT 'PO' || i AS po_id, '1' AS po_line, DATE 
     'd5' AS _delivery_id, 'orders.csv' AS _file, NULL::VARCHAR AS _sheet, i + 2 AS _line, DATE '{FIRST}' + (i // 6)::INTEGER + INTERVAL 30 HOUR AS _known_at
 FROM range(6 * {DAYS}) t(i);
 """
+_MATCHING = """
+CREATE TABLE lake.staging.crosswalk AS SELECT 'item' AS kind, 'erp' AS system, 'I' || i AS code, 'I' || i AS conformed_id,
+    NULL::DATE AS valid_from, NULL::DATE AS valid_to, 'master' AS method FROM range(8) t(i);
+CREATE TABLE lake.staging.unmatched_value AS SELECT 'item' AS kind, 'erp' AS system, 10.0 AS unmatched_value, 1000.0 AS value, 0.02 AS maximum_share;
+"""
 _AFTER = f"""
 INSERT INTO lake.meta.delivery SELECT * REPLACE ('d4' AS delivery_id, 'stock' AS dataset, 'stock.csv' AS file_name) FROM lake.meta.delivery WHERE delivery_id = 'd1';
 INSERT INTO lake.meta.delivery SELECT * REPLACE ('d5' AS delivery_id, 'orders' AS dataset, 'orders.csv' AS file_name) FROM lake.meta.delivery WHERE delivery_id = 'd1';
@@ -46,7 +51,8 @@ CREATE OR REPLACE TABLE lake.core.fct_purchase_order_line AS SELECT po_id AS pur
     'L0' AS location_id, ordered_on, ordered_on + 7 AS expected_on, ordered AS ordered_units, ordered AS received_units, 0 AS open_units,
     ordered_on + 6 AS first_received_on, 6 AS lead_time_days, unit_price, _known_at AS known_at, _file, _line FROM lake.raw.orders;
 CREATE OR REPLACE TABLE lake.core.fct_goods_receipt AS SELECT 'R' || purchase_order_id AS receipt_id, '1' AS receipt_line, purchase_order_id,
-    purchase_order_line, first_received_on AS received_on, received_units FROM lake.core.fct_purchase_order_line;
+    purchase_order_line, first_received_on AS received_on, received_units, 0 AS rejected_units,
+    received_units AS stocked_units FROM lake.core.fct_purchase_order_line;
 """
 
 
@@ -96,9 +102,10 @@ def move_in(connection: duckdb.DuckDBPyConnection) -> None:
     places = "CREATE TABLE lake.raw.places AS SELECT 'L' || i AS location_id FROM range(5) t(i);"
     sellers = "CREATE TABLE lake.raw.sellers AS SELECT 'S' || i AS supplier_id FROM range(4) t(i);"
     connection.execute("ATTACH ':memory:' AS lake")
-    for schema in ("meta", "raw", "core", "marts"):
+    for schema in ("meta", "raw", "staging", "core", "marts"):
         connection.execute(f"CREATE SCHEMA lake.{schema}")
     connection.execute(ledger)
+    connection.execute(_MATCHING)
     connection.execute(f"CREATE TABLE lake.raw.items{items}{places}{sellers}{_SALES}")
     connection.execute(f"CREATE TABLE lake.core.dim_item{derived}")
     connection.execute(_AFTER)

@@ -54,6 +54,8 @@ DAMAGE: dict[str, tuple[str, str, str, str | int]] = {
     "negative stock": ("UPDATE lake.raw.stock SET on_hand = -4 WHERE _line = 77", "raw.stock", "on_hand", 1),
     "negative stock in core": ("UPDATE lake.core.fct_inventory SET on_hand_units = -1 WHERE item_id = 'I1' AND location_id = 'L0' AND snapshot_date = DATE '2026-03-01'", "core.fct_inventory", "on_hand_units", 1),
     "receipts without orders": ("UPDATE lake.core.fct_goods_receipt SET purchase_order_id = 'PO999' WHERE receipt_id IN ('RPO3', 'RPO4')", "core.fct_goods_receipt", "", 2),
+    "receipts that do not go into stock": ("UPDATE lake.core.fct_goods_receipt SET stocked_units = 0 WHERE receipt_id = 'RPO3'", "core.fct_goods_receipt", "", 1),
+    "codes that are matched to nothing": ("UPDATE lake.staging.unmatched_value SET unmatched_value = 50", "staging.unmatched_value", "", "5.00 % of the value"),
     "a stale snapshot": ("UPDATE lake.core.fct_inventory SET snapshot_date = snapshot_date - 20", "core.fct_inventory", "snapshot_date", "20 days before 2026-03-10"),
     "a location lost": (f"DELETE FROM {SALES} WHERE order_date > {TODAY} - 3 AND location_id = 'L2'", "raw.sales", "location_id", "no location_id L2"),
     "the case of keys changed": (f"UPDATE {SALES} SET order_id = lower(order_id) WHERE {NEW}", "raw.sales", "order_id", 128),
