@@ -2,8 +2,8 @@
 {%- set price_tolerance = rules.get('invoice_price_tolerance_share', 0) %}
 {%- set units_tolerance = rules.get('invoice_units_tolerance_share', 0) %}
 -- Ordered, received and charged side by side. A line that is charged again like before is a doubled invoice only where
--- more is charged than came: two halves of an order are charged alike and are both right. Who names the order of another
--- supplier has none.
+-- more is charged than came: two halves of an order are charged alike and are both right. Who names the order of
+-- another supplier has none.
 with
 
 order_lines as (
