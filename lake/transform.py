@@ -19,7 +19,7 @@ from typing import Any
 
 from lake import progress
 from lake.company import COMPANY_VARIABLE, PROJECT_ROOT, Company
-from lake.connection import Lake, metadata
+from lake.connection import Lake, metadata, table_exists
 from lake.contracts.model import Contract
 from lake.dbt_files import as_yaml, profile, project_files
 from lake.errors import GateFailed, StocklakeError
@@ -103,7 +103,11 @@ def prepare(company: Company, contracts: Sequence[Contract]) -> DbtProject:
             # dbt imports the plugin of this checkout, also where another one is installed.
             "PYTHONPATH": os.pathsep.join(filter(None, [str(PROJECT_ROOT), os.environ.get("PYTHONPATH")])),
             COMPANY_VARIABLE: json.dumps(
-                {"name": company.name, "settings": company.settings.model_dump(mode="json")}
+                {
+                    "name": company.name,
+                    "settings": company.settings.model_dump(mode="json"),
+                    "code": _code_digest(company, contracts),
+                }
             ),
             "DO_NOT_TRACK": "1",
             "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
@@ -148,11 +152,13 @@ def build(
     select: str | None = None,
     *,
     unit_tests: bool = False,
+    whole: bool = False,
 ) -> BuildReport:
     """Run `dbt build`: every model, and the data tests behind each, under the lake's writer lock.
 
     `select` is dbt's node selection, parts apart by blanks. `unit_tests` adds the tests of the SQL itself: they say nothing about the data,
-    so the test-suite runs them and a run does not. Raises `StocklakeError` naming every node that failed;
+    so the test-suite runs them and a run does not. `whole` computes every row again, also of models that are built by
+    slices (macros/slices.sql). Raises `StocklakeError` naming every node that failed;
     `GateFailed` where only tests of the data did.
     """
     project = prepare(company, contracts)
@@ -161,6 +167,8 @@ def build(
         arguments += ["--select", *select.split(), "--indirect-selection", "cautious"]
     if not unit_tests:
         arguments += ["--exclude-resource-type", "unit_test"]
+    if whole:
+        arguments.append("--full-refresh")
     results = project.target_dir / "run_results.json"
     results.unlink(missing_ok=True)
     lake = Lake.of(company)
@@ -169,7 +177,10 @@ def build(
         _run_dbt(company, project, arguments, results=results)
         report = _report(results, project.manifest)
         stage.advance(len(report.models), note=f"{len(report.models)} models, {len(report.tests)} tests")
+        tested = lake.snapshot()
     _raise_on_failures(report)
+    if select is None and report.tests:
+        _note_tested(lake, tested)
     return report
 
 
@@ -177,7 +188,7 @@ def build_if_changed(company: Company, contracts: Sequence[Contract], *, anew: b
     """Build everything, unless nothing that a build reads has changed since the last one that succeeded.
 
     Then the report of that build stands and is returned (`is_standing`) in the time of a look; `anew` builds in any
-    case. What was built is noted after the build: killed half-way, the next call builds again. Raises as `build` does.
+    case, and every row. What was built is noted after the build: killed half-way, the next call builds again. Raises as `build` does.
     """
     note = company.dbt / "built.json"
     current = inputs_fingerprint(company, contracts)
@@ -186,7 +197,7 @@ def build_if_changed(company: Company, contracts: Sequence[Contract], *, anew: b
         if noted["fingerprint"] == current:
             return BuildReport(tuple(NodeRun(**node) for node in noted["nodes"]), 0.0, is_standing=True)
     note.unlink(missing_ok=True)
-    report = build(company, contracts)
+    report = build(company, contracts, whole=anew)
     noted = {"fingerprint": current, "nodes": [asdict(node) for node in report.nodes]}
     half_made = note.with_suffix(".making")
     half_made.write_text(json.dumps(noted), encoding="utf-8")
@@ -252,6 +263,27 @@ def _node_run(result: dict[str, Any], node: dict[str, Any]) -> NodeRun:
     )
 
 
+def _note_tested(lake: Lake, snapshot: int) -> None:
+    """Note that all tests have passed on the models built by slices: the next time, only what came since is tested."""
+    with lake.write() as connection:
+        if not table_exists(connection, "meta", "model_build"):
+            return
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS lake.meta.model_tested (model VARCHAR, table_uuid VARCHAR, snapshot_id BIGINT)"
+        )
+        connection.execute("DELETE FROM lake.meta.model_tested")
+        connection.execute(
+            f"""
+            INSERT INTO lake.meta.model_tested
+            SELECT b.model, t.table_uuid, {snapshot}
+            FROM lake.meta.model_build AS b
+            JOIN {metadata(connection)}.ducklake_schema AS s ON s.end_snapshot IS NULL
+            JOIN {metadata(connection)}.ducklake_table AS t
+                ON t.schema_id = s.schema_id AND b.model = s.schema_name || '.' || t.table_name AND t.end_snapshot IS NULL
+            """
+        )
+
+
 def _raise_on_failures(report: BuildReport) -> None:
     failed = [node for node in report.nodes if node.status in {"error", "fail", "runtime error"}]
     if failed:
@@ -270,6 +302,15 @@ def _project_digest(company: Company, contracts: Sequence[Contract]) -> "hashlib
     for path, content in sorted((project_files(company, contracts) | {"profiles.yml": settings}).items()):
         digest.update(f"{path}\0{content}\0".encode())
     return digest
+
+
+def _code_digest(company: Company, contracts: Sequence[Contract]) -> str:
+    """Return a hash of the SQL and the variables that rows are made by: with another one, every row is made again."""
+    files = project_files(company, contracts)
+    rows_are_made_by = [text for path, text in sorted(files.items()) if path.endswith(".sql")]
+    versions = [version("dbt-duckdb"), version("duckdb")]
+    texts = [*versions, files["dbt_project.yml"], *rows_are_made_by]
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()
 
 
 # Files and lake state -----------------------------------------------------------------------------------------

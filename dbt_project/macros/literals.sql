@@ -12,3 +12,7 @@
 {% macro number_literal(value, type) -%}
     cast({{ 'null' if value is none else value }} as {{ type }})
 {%- endmacro %}
+
+{% macro date_literal(value) -%}
+    cast({{ 'null' if value is none else quoted_list([value]) }} as date)
+{%- endmacro %}

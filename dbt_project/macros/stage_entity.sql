@@ -42,3 +42,22 @@ select
 where false
 {%- endfor %}
 {%- endmacro %}
+
+{# Rows of an entity that came or went since the model at hand was built, deleted ones and closed versions too. #}
+{% macro changed_entity(entity, plan) %}
+{%- set branches = [] -%}
+{%- if plan.mode != 'whole' -%}
+{%- set spec = var('entities')[entity] -%}
+{%- for feed in spec.sources -%}
+    {%- set raw = adapter.get_relation(target.database, 'raw', feed.table) -%}
+    {%- if raw is not none -%}
+        {%- set columns = [] -%}
+        {%- for column, type in spec.columns.items() -%}
+            {%- do columns.append('cast(' ~ feed.columns.get(column, 'null') ~ ' as ' ~ type ~ ') as ' ~ column) -%}
+        {%- endfor -%}
+        {%- do branches.append('select ' ~ columns | join(', ') ~ ' from ' ~ changed_rows(raw, plan)) -%}
+    {%- endif -%}
+{%- endfor -%}
+{%- endif -%}
+{{ return('(' ~ branches | join(' union all ') ~ ')') }}
+{% endmacro %}

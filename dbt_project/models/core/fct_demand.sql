@@ -1,12 +1,26 @@
+{{ config(materialized='slices', slice=['item_id', 'location_id', 'demand_date']) }}
+{%- set lines = ref('fct_sales_order_line') %}
+{%- set returns = ref('fct_return_match') %}
+{%- set plan = build_plan() %}
+{%- set affected = slices_to_build(
+    plan,
+    'select item_id, location_id, sold_on as demand_date from ' ~ changed_rows(lines, plan)
+    ~ ' union select item_id, location_id, netted_on from ' ~ changed_rows(returns, plan)
+) %}
 with
 
+{#- What nets a day was sold on it or later. #}
 lines as (
-    select * from {{ ref('fct_sales_order_line') }}
-    where counts_as_demand
+    select * from {{ lines }}
+    where
+        counts_as_demand
+        {%- if affected %}
+        and sold_on >= {{ date_literal(first_affected('demand_date')) }}
+        {%- endif %}
 ),
 
 returns as (
-    select * from {{ ref('fct_return_match') }}
+    select * from {{ returns }}
 ),
 
 dated as (
@@ -34,6 +48,9 @@ final as (
         count(*) as line_count,
         max(known_at) as known_at
     from dated
+    {%- if affected %}
+    where {{ is_affected(['item_id', 'location_id', 'demand_date'], 'dated') }}
+    {%- endif %}
     group by item_id, location_id, demand_date
 )
 

@@ -1,11 +1,40 @@
+{{ config(materialized='slices', slice=['item_id', 'location_id', 'snapshot_date']) }}
 {%- set assumed_days = var('assumptions').get('on_hand_days_of_demand') %}
+{%- set demand = ref('fct_demand') %}
+{%- set span = ref('business_span') %}
+{%- set plan = build_plan() %}
+{%- set changed %}
+select {{ conformed_item('item_id') }} as item_id, location_id, snapshot_date
+from {{ changed_entity('inventory_snapshot', plan) }}
+{%- if assumed_days is not none %}
+union
+select item_id, location_id, snapshot_date from {{ this }} where is_assumed
+union
+select demand.item_id, demand.location_id, span.as_of from {{ demand }} as demand cross join {{ span }} as span
+{%- endif %}
+{%- endset %}
+{%- set affected = slices_to_build(plan, changed) %}
 -- Where a company counts no stock, an assumption may stand in: so many days of the demand of the last 91 days, once, at
 -- as_of. It never replaces a count.
 with
 
-counted as (
+counts as (
     select
         {{ conformed_item('item_id') }} as item_id,
+        location_id,
+        snapshot_date,
+        on_hand_units,
+        in_transit_units,
+        _known_at,
+        _delivery_id,
+        _file,
+        _line
+    from {{ ref('stg_inventory_snapshot') }}
+),
+
+counted as (
+    select
+        item_id,
         location_id,
         snapshot_date,
         on_hand_units,
@@ -14,8 +43,11 @@ counted as (
         _delivery_id,
         _file,
         _line
-    from {{ ref('stg_inventory_snapshot') }}
-    {{ newest_version([conformed_item('item_id'), 'location_id', 'snapshot_date']) }}
+    from counts
+    {%- if affected %}
+    where {{ is_affected(['item_id', 'location_id', 'snapshot_date'], 'counts') }}
+    {%- endif %}
+    {{ newest_version(['item_id', 'location_id', 'snapshot_date']) }}
 ),
 
 recent_demand as (
@@ -29,8 +61,8 @@ recent_demand as (
             ),
             0
         ) as demand_units
-    from {{ ref('fct_demand') }} as demand
-    cross join {{ ref('business_span') }} as span
+    from {{ demand }} as demand
+    cross join {{ span }} as span
     where {{ 'true' if assumed_days is not none else 'false' }}
     group by demand.item_id, demand.location_id, span.as_of
 ),
@@ -44,10 +76,10 @@ assumed as (
         recent_demand.as_of + interval 1 day as known_at
     from recent_demand
     where not exists (
-        select 1 from counted
+        select 1 from counts
         where
-            counted.item_id = recent_demand.item_id
-            and counted.location_id = recent_demand.location_id
+            counts.item_id = recent_demand.item_id
+            and counts.location_id = recent_demand.location_id
     )
 ),
 

@@ -1,12 +1,50 @@
+{{ config(materialized='slices', slice=['order_id', 'order_line']) }}
+{%- set plan = build_plan() %}
+{%- set affected = slices_to_build(
+    plan, 'select distinct order_id, order_line from ' ~ changed_entity('sales_order_line', plan)
+) %}
+{%- set key = ['order_id', 'order_line'] %}
+-- Most lines have one version. A hash finds the few that may have more; only these are put in order.
 with
+
+{%- if affected %}
+
+lines as (
+    select * from {{ ref('stg_sales_order_line') }} as lines
+    where {{ is_affected(key, 'lines') }}
+),
+
+newest as (
+    select
+        *,
+        {{ conformed_item('item_id') }} as conformed_item_id
+    from lines
+    {{ newest_version(key) }}
+),
+{%- else %}
+
+suspects as (
+    select hash(order_id, order_line) as print
+    from {{ ref('stg_sales_order_line') }}
+    group by hash(order_id, order_line)
+    having count(*) > 1
+),
 
 newest as (
     select
         *,
         {{ conformed_item('item_id') }} as conformed_item_id
     from {{ ref('stg_sales_order_line') }}
-    {{ newest_version(['order_id', 'order_line']) }}
+    where hash(order_id, order_line) not in (select suspects.print from suspects)
+    union all
+    select
+        *,
+        {{ conformed_item('item_id') }} as conformed_item_id
+    from {{ ref('stg_sales_order_line') }}
+    where hash(order_id, order_line) in (select suspects.print from suspects)
+    {{ newest_version(key) }}
 ),
+{%- endif %}
 
 -- The first rule that applies decides; its name stays with the line.
 ruled as (

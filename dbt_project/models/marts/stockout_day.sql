@@ -1,3 +1,4 @@
+{{ config(materialized='differences') }}
 {#- Weights of what is taken for granted, in units of an item's dispersion: about the spread of places and seasons. -#}
 {%- set prior_of_place, prior_of_period, prior_of_day = 20, 10, 50 %}
 -- What was wanted on the days that ended without stock. The evidence is the days that did not, and those on which the

@@ -1,6 +1,7 @@
 {#
     The grain: `columns` are unique together, and none of them nor of `required` is null, except `nullable` ones (null
-    then counts as a value). One scan for all of it: a test of its own for each column costs dbt more than the scan.
+    then counts as a value). One scan for all of it: a test of its own for each column costs dbt more than the scan. Of a
+    model that is built by slices, which are replaced whole, only rows are looked at that came since the tests passed last.
 #}
 {% test one_row_per(model, columns, required=[], nullable=[]) %}
 {%- set never_null = [] -%}
@@ -11,7 +12,7 @@ select
     {{ columns | join(', ') }},
     count(*) as row_count,
     count(*) filter (where {{ never_null | join(' or ') }}) as rows_with_nulls
-from {{ model }}
+from {{ untested_rows(model) }} as untested
 group by {{ columns | join(', ') }}
 having row_count > 1 or rows_with_nulls > 0
 {% endtest %}

@@ -17,9 +17,13 @@ _VARIABLES: dict[str, Any] = {
 }
 
 
-def var(name: str) -> Any:
+this = "standing"
+"""The table of the model at hand."""
+
+
+def var(name: str, default: Any = None) -> Any:
     """Return a variable of dbt_project.yml."""
-    return _VARIABLES[name]
+    return _VARIABLES.get(name, default)
 
 
 def ref(model: str) -> str:
@@ -40,3 +44,40 @@ def config(**settings: Any) -> str:
 def stage_entity(entity: str) -> str:
     """Stand in for the macro, which asks the lake which raw tables there are."""
     return f"select\n    raw.{entity}.item_id,\n    raw.{entity}.item_name\nfrom raw.{entity}\n"
+
+
+# Of macros/slices.sql, which asks the lake what has changed: everything is built whole.
+
+
+def build_plan() -> dict[str, str]:
+    """Return the plan of a whole build."""
+    return {"mode": "whole"}
+
+
+def slices_to_build(plan: dict[str, str], query: str, weight: str | None = None) -> None:
+    """Return no slices: all are to be built."""
+
+
+def changed_rows(relation: str, plan: dict[str, str]) -> str:
+    """Return the relation itself."""
+    return relation
+
+
+def changed_entity(entity: str, plan: dict[str, str]) -> str:
+    """Return the staging model."""
+    return f"stg_{entity}"
+
+
+def first_affected(column: str, after: str | None = None) -> str:
+    """Return some day."""
+    return "2025-01-01"
+
+
+def the_first_day() -> str:
+    """Return a day before all others."""
+    return "date '0001-01-01'"
+
+
+def is_affected(columns: list[str], relation: str, conditions: tuple[str, ...] = ()) -> str:
+    """Return a condition."""
+    return "true"
