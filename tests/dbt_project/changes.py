@@ -146,7 +146,7 @@ class Deliveries:
     def some_of(self, dataset: str, count: int) -> list[dict[str, Any]]:
         order = f"hash(order_id, order_line, {self.chance.randint(1, 10**6)})"
         with self.lake.read() as connection:
-            rows = connection.execute(f"SELECT * FROM lake.raw.{dataset} ORDER BY {order}, ALL LIMIT {count}").pl().to_dicts()
+            rows = connection.execute(f"SELECT * FROM lake.raw.{dataset} ORDER BY {order}, _file, _line LIMIT {count}").pl().to_dicts()
         return rows
 
     def append(self, dataset: str, rows: list[dict[str, Any]]) -> None:
