@@ -22,7 +22,7 @@ SLICED = {
     "core.fct_sales_order_line", "core.fct_return_match", "core.fct_demand", "core.fct_inventory",
     "marts.int_series_span", "marts.item_location_day",
 }  # fmt: skip
-CHAIN = " ".join(sorted(name.partition(".")[2] for name in SLICED)) + " business_span fct_price fct_promotion"
+CHAIN = " ".join(sorted(name.partition(".")[2] for name in SLICED)) + " business_span fct_price fct_promotion stockout_day dim_item"
 """The models that are built by slices and what they read: the others are made anew by every build."""
 
 
