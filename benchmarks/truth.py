@@ -79,7 +79,9 @@ def scan(folder: str) -> None:
     with Lake.of(company(Path(folder))).read() as connection:
         for table in ("raw.till_line", *list(ALIKE)[:3]):
             names = [row[0] for row in connection.execute(f"DESCRIBE lake.{table}").fetchall()]
-            connection.execute(f"SELECT {', '.join(f'count({name}), min({name})' for name in names)} FROM lake.{table}").fetchall()
+            connection.execute(
+                f"SELECT {', '.join(f'count({name}), min({name})' for name in names)} FROM lake.{table}"
+            ).fetchall()
 
 
 def by_hand(folder: str) -> None:
@@ -87,7 +89,9 @@ def by_hand(folder: str) -> None:
     lake = Lake.of(company(Path(folder)))
     with lake.read() as connection:
         connection.execute("SET preserve_insertion_order = false")
-        connection.execute(f"ATTACH 'ducklake:{folder}/by_hand.ducklake' AS by_hand (DATA_PATH '{folder}/by_hand_data/')")
+        connection.execute(
+            f"ATTACH 'ducklake:{folder}/by_hand.ducklake' AS by_hand (DATA_PATH '{folder}/by_hand_data/')"
+        )
         connection.execute(BY_HAND.read_text(encoding="utf-8"))
 
 
@@ -95,14 +99,18 @@ def compare(folder: str, other: str) -> dict[str, int]:
     """Count the rows of each table that differ between the lake and another one attached as `other`."""
     with Lake.of(company(Path(folder))).read() as connection:
         connection.execute(f"ATTACH 'ducklake:{other}' AS other (READ_ONLY)")
-        return {table: _differing(connection, f"lake.{table}", f"other.main.{table.split('.')[1]}", key) for table, key in ALIKE.items()}
+        return {
+            table: _differing(connection, f"lake.{table}", f"other.main.{table.split('.')[1]}", key)
+            for table, key in ALIKE.items()
+        }
 
 
 def compare_snapshots(folder: str, before: int) -> dict[str, int]:
     """Count the rows of each table that differ between a snapshot and now."""
     with Lake.of(company(Path(folder))).read() as connection:
         return {
-            table: _differing(connection, f"lake.{table}", f"lake.{table} AT (VERSION => {int(before)})", key) for table, key in ALIKE.items()
+            table: _differing(connection, f"lake.{table}", f"lake.{table} AT (VERSION => {int(before)})", key)
+            for table, key in ALIKE.items()
         }
 
 
@@ -134,7 +142,9 @@ def measure(folder: str, series_share: float) -> dict[str, Any]:
     home = company(Path(folder))
     data = Path(home.variables["STOCKLAKE_DATA"]) / M5
     if not data.is_file():
-        raise SystemExit(f"The data of M5 is not here ({data}): set STOCKLAKE_DATA to the folder that holds it.")
+        raise SystemExit(
+            f"The data of M5 is not here ({data}): set STOCKLAKE_DATA to the folder that holds it."
+        )
     lines = export(data, home.inbox, series_share=series_share)
     _ours("load", folder)
     transform.parse(home, CONTRACTS)

@@ -33,7 +33,10 @@ class Deliveries:
     def days_at_once(self) -> None:
         """A gap of some days, then sales of several."""
         self.day += self.chance.randint(2, 5)
-        self.append("sales_order_line", [self.sale(self.day - self.chance.randint(0, 3)) for _ in range(9)] + [self.sale(self.day)])
+        self.append(
+            "sales_order_line",
+            [self.sale(self.day - self.chance.randint(0, 3)) for _ in range(9)] + [self.sale(self.day)],
+        )
 
     def late_sales(self) -> None:
         """Sales of days long gone, some before a series began."""
@@ -53,7 +56,9 @@ class Deliveries:
                 "type": {"line_type": self.chance.choice(["sale", "return", "adjustment"])},
                 "same": {},
             }[kind]
-            row["_known_at"] = (row["_known_at"] or self.at(0)) + timedelta(days=self.chance.choice([-1, 1, 9]))
+            row["_known_at"] = (row["_known_at"] or self.at(0)) + timedelta(
+                days=self.chance.choice([-1, 1, 9])
+            )
         self.append("sales_order_line", rows)
 
     def returns(self) -> None:
@@ -118,7 +123,17 @@ class Deliveries:
         self.append("item", [{"item_id": self.chance.choice([*tiny.ITEMS, "N"]), "item_name": f"Name {self.chance.random()}",
                               "_known_at": self.at(self.day)}])  # fmt: skip
 
-    KINDS = ("a_day", "days_at_once", "late_sales", "corrections", "returns", "deletions", "a_series_ends", "prices", "masters")
+    KINDS = (
+        "a_day",
+        "days_at_once",
+        "late_sales",
+        "corrections",
+        "returns",
+        "deletions",
+        "a_series_ends",
+        "prices",
+        "masters",
+    )
 
     def random(self) -> str:
         """Deliver something; return what."""
@@ -146,7 +161,13 @@ class Deliveries:
     def some_of(self, dataset: str, count: int) -> list[dict[str, Any]]:
         order = f"hash(order_id, order_line, {self.chance.randint(1, 10**6)})"
         with self.lake.read() as connection:
-            rows = connection.execute(f"SELECT * FROM lake.raw.{dataset} ORDER BY {order}, _file, _line LIMIT {count}").pl().to_dicts()
+            rows = (
+                connection.execute(
+                    f"SELECT * FROM lake.raw.{dataset} ORDER BY {order}, _file, _line LIMIT {count}"
+                )
+                .pl()
+                .to_dicts()
+            )
         return rows
 
     def append(self, dataset: str, rows: list[dict[str, Any]]) -> None:

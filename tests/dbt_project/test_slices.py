@@ -13,7 +13,6 @@ from polars.testing import assert_frame_equal
 from lake import dbt_files, transform
 from lake.company import Company
 from lake.connection import Lake
-from lake.contracts.model import Contract
 from tests.dbt_project import tiny
 from tests.dbt_project.changes import Deliveries
 from tests.dbt_project.conftest import query, tables
@@ -22,7 +21,10 @@ SLICED = {
     "core.fct_sales_order_line", "core.fct_return_match", "core.fct_demand", "core.fct_inventory",
     "marts.int_series_span", "marts.item_location_day",
 }  # fmt: skip
-CHAIN = " ".join(sorted(name.partition(".")[2] for name in SLICED)) + " business_span fct_price fct_promotion stockout_day dim_item"
+CHAIN = (
+    " ".join(sorted(name.partition(".")[2] for name in SLICED))
+    + " business_span fct_price fct_promotion stockout_day dim_item"
+)
 """The models that are built by slices and what they read: the others are made anew by every build."""
 
 
@@ -60,7 +62,9 @@ class World:
             try:
                 assert_frame_equal(by_slices[name], table, rel_tol=1e-9, abs_tol=1e-12)
             except AssertionError as error:
-                raise AssertionError(f"{name} after {said}: {error}\n{different(by_slices[name], table)}") from error
+                raise AssertionError(
+                    f"{name} after {said}: {error}\n{different(by_slices[name], table)}"
+                ) from error
 
 
 def different(one: pl.DataFrame, other: pl.DataFrame) -> str:
@@ -70,7 +74,9 @@ def different(one: pl.DataFrame, other: pl.DataFrame) -> str:
 
 @pytest.fixture(autouse=True)
 def in_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    def run(company: Company, project: transform.DbtProject, arguments: Sequence[str], results: Path | None = None) -> None:
+    def run(
+        company: Company, project: transform.DbtProject, arguments: Sequence[str], results: Path | None = None
+    ) -> None:
         for name, value in project.env.items():
             if name != "PYTHONPATH":
                 monkeypatch.setenv(name, value)
@@ -82,7 +88,7 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     # Small tables are built whole sooner; here slices are to be built however many they are.
     monkeypatch.setattr(dbt_files, "_variables", lambda *of: variables(*of) | {"most_work_of_a_part": 10**6})
     monkeypatch.setenv("DBT_EXCLUDE_RESOURCE_TYPES", "test unit_test")
-    before = os.getcwd()
+    before = Path.cwd()
     yield
     os.chdir(before)
 
