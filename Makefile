@@ -41,15 +41,15 @@ format: .venv/dev.stamp ## let ruff write the layout
 bench: bench-setup ## every benchmark, ours beside the peer's
 	@for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 
-bench-setup: .venv/dev.stamp .venv-peers/stamp ## the venv of the peers that benchmarks compare with
+bench-setup: .venv/dev.stamp .venv-peers/stamp .venv-peers-numpy1/stamp ## the venvs of the peers that benchmarks compare with
 
-lock: .venv/dev.stamp ## resolve the three locks again: to run, to develop, the benchmarks' peers
+lock: .venv/dev.stamp ## resolve the locks again: to run, to develop, the benchmarks' peers
 	$(BIN)/uv pip compile --universal --no-emit-index-url --generate-hashes --upgrade -q -o requirements.lock pyproject.toml
 	$(BIN)/uv pip compile --universal --no-emit-index-url --generate-hashes -q --group dev -c requirements.lock -o requirements-dev.lock pyproject.toml
-	$(BIN)/uv pip compile --universal --no-emit-index-url --generate-hashes --upgrade -q --python-version 3.11 -o benchmarks/requirements-peers.lock benchmarks/peers.in
+	@for peers in peers peers-numpy1; do echo "benchmarks/requirements-$$peers.lock"; $(BIN)/uv pip compile --universal --no-emit-index-url --generate-hashes --upgrade -q --python-version 3.11 -o benchmarks/requirements-$$peers.lock benchmarks/$$peers.in || exit 1; done
 
 clean: ## remove the venvs and everything that runs made
-	rm -rf .venv .venv-peers .stocklake
+	rm -rf .venv .venv-peers .venv-peers-numpy1 .stocklake
 
 .venv/bin/uv: requirements.lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 13) else "Stocklake needs Python 3.11 or 3.12, and this is %d.%d: make PYTHON=python3.12" % v)'
@@ -68,11 +68,11 @@ clean: ## remove the venvs and everything that runs made
 	@$(call sync,requirements-dev.lock)
 	@touch .venv/run.stamp $@
 
-# The peers never meet Stocklake's own packages: they have their own venv, of the same Python.
-.venv-peers/stamp: .venv/bin/uv benchmarks/requirements-peers.lock
-	@echo "Setting up .venv-peers (once)"
-	@[ -x .venv-peers/bin/python ] || $(BIN)/python -m venv --without-pip .venv-peers
-	@$(BIN)/uv pip sync --quiet --require-hashes --python .venv-peers/bin/python benchmarks/requirements-peers.lock
+# The peers never meet Stocklake's own packages, nor those that ask for another numpy: venvs of their own, of the same Python.
+.venv-peers/stamp .venv-peers-numpy1/stamp: .venv-%/stamp: .venv/bin/uv benchmarks/requirements-%.lock
+	@echo "Setting up .venv-$* (once)"
+	@[ -x .venv-$*/bin/python ] || $(BIN)/python -m venv --without-pip .venv-$*
+	@$(BIN)/uv pip sync --quiet --require-hashes --python .venv-$*/bin/python benchmarks/requirements-$*.lock
 	@touch $@
 
 define sync

@@ -1,4 +1,4 @@
-"""Runs one side of a benchmark in a process of its own: ours in this venv, a peer in `.venv-peers` (`make bench-setup`).
+"""Runs one side of a benchmark in a process of its own: ours in this venv, a peer in a venv of the peers (`make bench-setup`).
 
 Both are a function, named by module and name, that takes and returns what JSON can hold. They are measured alike: CPU
 seconds of the call, its child processes included (once they have ended) and its module's imports not; and the memory that
@@ -18,6 +18,8 @@ from typing import Any
 from lake.company import PROJECT_ROOT
 
 PEERS_PYTHON = PROJECT_ROOT / ".venv-peers" / "bin" / "python"
+PEERS_NUMPY1_PYTHON = PROJECT_ROOT / ".venv-peers-numpy1" / "bin" / "python"
+"""Where stockpyl runs: it needs a numpy that the other peers refuse (`peers-numpy1.in`)."""
 _LOOK_S = 0.05
 _RUNNER = """
 import importlib, json, os, resource, sys
@@ -48,13 +50,13 @@ def run_ours(module: str, function: str, *arguments: Any) -> Measured:
     return _run(Path(sys.executable), module, function, arguments)
 
 
-def run_peer(module: str, function: str, *arguments: Any) -> Measured:
-    """Call the function in the peers' venv. Raises `SystemExit` when there is none, or when the function fails."""
-    if not PEERS_PYTHON.exists():
+def run_peer(module: str, function: str, *arguments: Any, python: Path = PEERS_PYTHON) -> Measured:
+    """Call the function in a venv of the peers. Raises `SystemExit` when there is none, or when the function fails."""
+    if not python.exists():
         raise SystemExit(
-            f"The peers that {module} compares with are not set up ({PEERS_PYTHON} is missing): run make bench-setup."
+            f"The peers that {module} compares with are not set up ({python} is missing): run make bench-setup."
         )
-    return _run(PEERS_PYTHON, module, function, arguments)
+    return _run(python, module, function, arguments)
 
 
 def _run(python: Path, module: str, function: str, arguments: tuple[Any, ...]) -> Measured:
