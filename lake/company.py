@@ -174,6 +174,14 @@ class CompanySettings(BaseModel):
     title: str
     currency: str = Field(pattern=r"^[A-Z]{3}$")
     timezone: str = "UTC"
+    stock_unit: str = Field(
+        "EA",
+        min_length=1,
+        description="unit in which stock is kept where no conversion of an item says otherwise",
+    )
+    exchange_rate_days: int = Field(
+        7, ge=1, description="how long a rate holds when no newer one has come; 31 where rates are monthly"
+    )
     calendar: Calendar = Field(default_factory=Calendar)
     replenishment: Replenishment = Field(default_factory=lambda: Replenishment.model_validate({}))
     assumptions: dict[str, Any] = Field(

@@ -57,10 +57,22 @@ def project_files(company: Company, contracts: Sequence[Contract]) -> dict[str, 
 
 def _variables(company: Company, contracts: Sequence[Contract]) -> dict[str, Any]:
     matches = company.settings.matching is not None
+    fed = {
+        (contract.entity, column)
+        for contract in contracts
+        for column, sql in contract.mapping
+        if sql != "null"  # a constant null says as little as no mapping
+    }
     return {
         "entities": {
             name: {
-                "columns": {column: spec.type for column, spec in entity.columns.items()},
+                "columns": {
+                    # What comes in other units may have decimals until it is converted.
+                    column: "DECIMAL(18,6)"
+                    if spec.type == "BIGINT" and (name, spec.converted_by) in fed
+                    else spec.type
+                    for column, spec in entity.columns.items()
+                },
                 "key": list(entity.key),
                 "sources": [
                     _feed(contract, matches=matches)
@@ -78,6 +90,9 @@ def _variables(company: Company, contracts: Sequence[Contract]) -> dict[str, Any
         "assumptions": _plain(company.settings.assumptions),
         "calendar": company.settings.calendar.model_dump(mode="json"),
         "currency": company.settings.currency,
+        "timezone": company.settings.timezone,
+        "stock_unit": company.settings.stock_unit,
+        "exchange_rate_days": company.settings.exchange_rate_days,
     }
 
 

@@ -1,4 +1,8 @@
-"""Quarantined rows: what lies there and why. They are written by `loading.py` and leave by `replay.py`."""
+"""Quarantined rows: what lies there and why. They are written by `loading.py` and leave by `replay.py`.
+
+Beside them stand the order lines of core.unconverted_row, which are loaded but wait for a unit's factor or a currency's
+rate: dbt writes them anew with each build, so they leave by themselves and are never replayed or accepted.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -110,7 +114,18 @@ def show(
 
 
 def _rows(connection: duckdb.DuckDBPyConnection) -> str:
-    """Return the query of all rows with their state; a lake from before states has only open ones."""
+    """Return the query of all rows with their state: those that the loader refused, and those that wait for a factor."""
+    refused = _refused(connection)
+    if not table_exists(connection, "core", "unconverted_row"):
+        return refused
+    return f"""{refused} UNION ALL BY NAME
+        SELECT concat_ws(':', 'unconverted', delivery_id, line) AS quarantine_id, delivery_id, dataset, file_name, line,
+            row_text AS raw_text, [rule] AS rules, [column_name] AS columns, [message] AS messages,
+            known_at AS quarantined_at, 'open' AS status FROM lake.core.unconverted_row"""
+
+
+def _refused(connection: duckdb.DuckDBPyConnection) -> str:
+    """Return the query of the loader's rows; a lake from before states has only open ones."""
     if table_exists(connection, "meta", "control"):
         return "SELECT * REPLACE (coalesce(status, 'open') AS status) FROM lake.meta.quarantine"
     nothing = "NULL::TIMESTAMP AS settled_at, NULL::VARCHAR AS settled_by, NULL::VARCHAR AS settled_reason"

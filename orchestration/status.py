@@ -13,12 +13,16 @@ COUNTS = ("rows_read", "loaded", "quarantined", "duplicate", "unchanged", "files
 def status(lake: Lake) -> dict[str, Any]:
     """Return the state: rows cumulative, gates of the newest run, forecast, open proposals; and `last_run` alone."""
     state: dict[str, Any] = {key: totals(lake)[key] for key in COUNTS}
+    state["unconverted"] = (_newest(lake, "unconverted_row", _UNCONVERTED, schema="core") or (0,))[0]
     state |= _control(lake) | _gates(lake) | _forecast(lake) | _orders(lake)
     releases = list_releases(lake)
     state["release"] = releases[0].release_id if releases else None
     state["as_of"] = releases[0].as_of.isoformat() if releases else None
     state["last_run"] = _last_run(lake)
     return state
+
+
+_UNCONVERTED = "SELECT count(*) FROM lake.core.unconverted_row"
 
 
 def _control(lake: Lake) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from generator.ledger import ledger_exports, make_ledger
 from generator.master import log_exports, master_exports
 from generator.operations import operations_exports
 from generator.sales import sales_exports, sales_lines, with_corrections
+from generator.signals import signal_exports
 from generator.simulation import simulate
 from generator.spelling import Spelling
 from generator.supply_truth import Supply, write_supply
@@ -91,6 +92,7 @@ def _make(sizes: Sizes, inbox: Folder, truth: Folder) -> None:
         yield from ledger_exports(world, supply.ledger)
         yield from invoice_exports(world, supply.invoices)
         yield from scan_exports(world, supply.scans)
+        yield from signal_exports(world, demand)  # last: the dirt of all others is drawn as it was
 
     for clean in exports():
         export = dirt.spoil(spelling.respell(clean))

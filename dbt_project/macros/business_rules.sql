@@ -8,6 +8,8 @@
         non_product_prefixes: [GIFT_]     ... and beginnings of such codes
         cancellation_prefix: C            an order whose number begins so cancels an earlier sale
         zero_price_is_adjustment: true    a line without a price moves stock, it is not a sale
+        sold_at_time_zone: UTC            zone of sold_at; its day is then that of the location's own zone. Without the
+                                          rule sold_at is local already
 #}
 {% macro conformed_item(column) -%}
     {%- if var('business_rules').get('item_code_case') == 'upper' -%}
@@ -43,5 +45,23 @@
         (coalesce(unit_price, 0) = 0)
     {%- else -%}
         (false)
+    {%- endif -%}
+{%- endmacro %}
+
+{# The business day of `sold_at`; with the rule the query has to join dim_location as `places`. #}
+{% macro sold_day() -%}
+    {%- set zone = var('business_rules').get('sold_at_time_zone') -%}
+    {%- if zone -%}
+        timezone(
+            coalesce(places.time_zone, {{ text_literal(var('timezone')) }}), timezone({{ text_literal(zone) }}, sold_at)
+        )::date
+    {%- else -%}
+        sold_at::date
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro join_places(lines) -%}
+    {%- if var('business_rules').get('sold_at_time_zone') -%}
+        left join {{ ref('dim_location') }} as places on {{ lines }}.location_id = places.location_id
     {%- endif -%}
 {%- endmacro %}

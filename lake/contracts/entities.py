@@ -49,6 +49,8 @@ class EntityColumn:
     """It has to be mapped, and no null may reach it."""
     identifies: tuple[str, ...] = ()
     """Entities whose codes are its values."""
+    converted_by: str | None = None
+    """The column that says in which unit or currency this one is; where it is mapped, dbt converts."""
 
     @property
     def family(self) -> str:
@@ -142,7 +144,27 @@ def _mapping(
         _entity_node(schema).reject(
             f"{entity.name} needs {', '.join(missing)}: map a column to each with `maps_to`, or give it in `constants`"
         )
+    _check_whole(schema, entity, columns, found)
     return tuple((name, found[name]) for name in entity.columns if name in found)
+
+
+def _check_whole(
+    schema: Node, entity: Entity, columns: Mapping[str, Column], found: Mapping[str, str]
+) -> None:
+    """Refuse decimals in a column of whole units, unless a unit stands beside them that they are converted from."""
+    for name, source in found.items():
+        target, column = entity.columns[name], columns.get(source)
+        if column is None or column.type != "number" or target.family not in ("BIGINT", "INTEGER"):
+            continue
+        if target.converted_by not in found and not column.is_whole:
+            _entity_node(schema).reject(
+                f"{source} has decimals and {entity.name}.{name} counts whole units: map an integer, say that it is"
+                f" whole (multipleOf: 1), or say in which unit it is by mapping a column to {target.converted_by}"
+            )
+        elif target.converted_by in found and column.scale > 6:
+            _entity_node(schema).reject(
+                f"{source} has {column.scale} decimals and {name} takes 6: take fewer digits"
+            )
 
 
 def _maps_to(item: Node) -> list[Node]:
@@ -175,7 +197,7 @@ def _claim(node: Node, name: str, entity: Entity, found: Mapping[str, str]) -> b
 def _check_fit(node: Node, column: Column, target: EntityColumn) -> None:
     if column.is_whole and target.family in ("INTEGER", "BIGINT"):
         pass  # 3.00 is 3, exactly
-    elif column.type not in _ACCEPTED[target.family]:
+    elif column.type not in _ACCEPTED[target.family] and not (target.converted_by and column.type == "number"):
         kinds = " or ".join(sorted(_ACCEPTED[target.family]))
         node.reject(
             f"{column.name} is {column.type} and {target.name} is {target.type}: map one that is {kinds}"

@@ -36,7 +36,7 @@ def company(home: Path, **settings: Any) -> Company:
 
 
 def contract(dataset: str, entity: str | None = None, mapping: dict[str, str] | None = None) -> Contract:
-    """A contract whose raw columns are the entity's own, unless `mapping` says otherwise."""
+    """A contract whose raw columns are the entity's own, unless `mapping` says otherwise; nothing to convert."""
     columns = yaml.safe_load(ENTITIES.read_text())[entity or dataset]["columns"]
     return Contract(
         dataset=dataset,
@@ -52,7 +52,9 @@ def contract(dataset: str, entity: str | None = None, mapping: dict[str, str] | 
             for name, spec in columns.items()  # type: ignore[arg-type]
         ),
         entity=entity or dataset,
-        mapping=tuple((mapping or {name: name for name in columns}).items()),
+        mapping=tuple(
+            (mapping or {name: name for name in columns if name not in ("unit", "currency")}).items()
+        ),
     )
 
 

@@ -5,6 +5,8 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from lake.company import load_company
+from lake.connection import Lake
 from orchestration.cli import app
 
 CONTRACT = """\
@@ -46,6 +48,7 @@ def acme(tmp_path, monkeypatch):
         assert result.exit_code == exit_code, result.output
         return result.output
 
+    run.home = tmp_path / "home"
     return run, folder / "contracts" / "sale.odcs.yaml"
 
 
@@ -70,3 +73,29 @@ def test_the_way_out_of_quarantine(acme):
     }  # fmt: skip
     assert (state["control_figures"], state["control_figures_not_tied"]) == (1, 1)
     assert json.loads(run("landing", "purge", "--dry-run", "--json")) == []
+
+
+def test_lines_that_wait_for_a_factor_are_listed_beside_the_refused_ones(acme):
+    """core.unconverted_row as dbt would leave it: one place to look, and nothing to replay or accept."""
+    run, _ = acme
+    run("ingest")
+    with Lake.of(load_company("acme", run.home)).write() as connection:
+        connection.execute("CREATE SCHEMA IF NOT EXISTS lake.core")
+        connection.execute(
+            "CREATE TABLE lake.core.unconverted_row AS SELECT 'sales_order_line' AS entity, 'sale' AS dataset,"
+            " 'd1' AS delivery_id, 'sale_1.csv' AS file_name, 7::bigint AS line, 'missing_factor' AS rule,"
+            " 'unit' AS column_name, 'no factor from CS to EA holds for A on 2025-03-01' AS message,"
+            " '1 | A | 2 | CS' AS row_text, timestamp '2025-03-01 20:00:00' AS known_at"
+        )
+    listed = json.loads(run("quarantine", "list", "--json"))
+    assert {(row["rule"], row["rows"]) for row in listed} == {
+        ("type", 1),
+        ("range", 1),
+        ("missing_factor", 1),
+    }
+    shown = run("quarantine", "show", "sale", "--rule", "missing_factor")
+    assert "sale_1.csv, line 7" in shown
+    assert "missing_factor: unit: no factor from CS to EA holds for A on 2025-03-01" in shown
+    assert json.loads(run("status", "--json"))["unconverted"] == 1
+    told = run("quarantine", "accept", "sale", "--by", "Dana", "--reason", "no", "--rule", "missing_factor")
+    assert told.startswith("0 rows")

@@ -8,6 +8,7 @@ import polars as pl
 from generator.demand import Demand
 from generator.dirt import Dirt
 from generator.operations import order_lines, receipt_lines
+from generator.signals import truth as signal_truth
 from generator.simulation import History, movements
 from generator.world import CLASSES, World
 from generator.writing import Folder
@@ -38,6 +39,7 @@ def write_truth(
         "movement": _named(world, movements(world, history)),
         "lead_time": _lead_times(world, history),
         "sales_order_line": _lines(world, lines),
+        "signal": signal_truth(world, demand),
     }
     for name, frame in tables.items():
         buffer = io.BytesIO()

@@ -14,16 +14,19 @@ _MADE_AT = datetime(2026, 1, 1)  # fixed: a workbook carries its time of making
 
 
 def workbook_bytes(export: Export) -> bytes:
-    """Return the workbook of a stock count or of the promotion calendar."""
+    """Return the workbook of a stock count, the promotion calendar or the market prices."""
     buffer = io.BytesIO()
     book = xlsxwriter.Workbook(buffer, {"in_memory": True, "strings_to_formulas": False})
     book.set_properties({"title": export.dataset.replace("_", " "), "created": _MADE_AT})
-    sheet = book.add_worksheet("Count" if export.dataset == "stock_count" else "Calendar")
+    sheet = book.add_worksheet(
+        {"stock_count": "Count", "market_price": "Prices"}.get(export.dataset, "Calendar")
+    )
     frame = export.frame.drop(SEEDED, strict=False)
     bold = book.add_format({"bold": True})
     head = book.add_format({"bold": True, "align": "center", "bottom": 1, "bg_color": "#DDE6F0"})
     is_count = export.dataset == "stock_count"
-    (_count_head if is_count else _calendar_head)(sheet, export, frame.columns, bold, head)
+    heads = {"stock_count": _count_head, "market_price": _prices_head}
+    heads.get(export.dataset, _calendar_head)(sheet, export, frame.columns, bold, head)
     _cells(book, sheet, frame, export.first_row - 1)
     if is_count:
         _totals(sheet, export, bold)
@@ -52,11 +55,18 @@ def _calendar_head(sheet: Worksheet, _: Export, columns: list[str], bold: Format
         sheet.write(3, column, name, head)
 
 
+def _prices_head(sheet: Worksheet, _: Export, columns: list[str], bold: Format, head: Format) -> None:
+    sheet.write(0, 0, "Market prices", bold)
+    sheet.write(1, 0, "Fuel and competitors by the week, consumer prices by the month.")
+    for column, name in enumerate(columns):
+        sheet.write(3, column, name, head)
+
+
 def _cells(book: xlsxwriter.Workbook, sheet: Worksheet, frame: pl.DataFrame, top: int) -> None:
     """Write the data: texts that are numbers or days as such, what is neither as it was typed."""
     day = book.add_format({"num_format": "yyyy-mm-dd"})
     share = book.add_format({"num_format": "0%"})
-    numbers = {"Units / System", "Units / Counted", "Units / Difference", "Discount"}
+    numbers = {"Units / System", "Units / Counted", "Units / Difference", "Discount", "Value"}
     for column, name in enumerate(frame.columns):
         for row, text in enumerate(frame[name].to_list(), start=top):
             if text is None or text == "":

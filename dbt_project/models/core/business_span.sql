@@ -1,10 +1,12 @@
+-- depends_on: {{ ref('dim_location') }}
 -- Promotions, prices and rates reach into the future, orders may be typed ahead: only what was sold and what was
 -- counted says which day it is; where nothing is sold (a plant that only buys), also what came in.
 with
 
 sales as (
-    select sold_at::date as business_date
-    from {{ ref('stg_sales_order_line') }}
+    select {{ sold_day() }} as business_date
+    from {{ ref('stg_sales_order_line') }} as lines
+    {{ join_places('lines') }}
 ),
 
 counts as (

@@ -10,6 +10,7 @@ master as (
         location_type,
         region,
         replenished_from,
+        time_zone,
         false as is_assumed
     from {{ ref('stg_location') }}
     {{ newest_version(['location_id'], own_row_first=true) }}
@@ -22,6 +23,7 @@ assumed as (
         'warehouse' as location_type,
         cast(null as varchar) as region,
         cast(null as varchar) as replenished_from,
+        cast(null as varchar) as time_zone,
         true as is_assumed
     where {{ 'true' if assumed else 'false' }}
 ),
@@ -40,6 +42,7 @@ from_sales as (
         cast(null as varchar) as location_type,
         cast(null as varchar) as region,
         cast(null as varchar) as replenished_from,
+        cast(null as varchar) as time_zone,
         false as is_assumed
     from {{ ref('stg_sales_order_line') }}
     where location_id not in (select described.location_id from described)
@@ -85,6 +88,7 @@ final as (
         locations.region,
         locations.replenished_from,
         coalesce(tops.purchasing_location_id, locations.location_id) as purchasing_location_id,
+        coalesce(locations.time_zone, {{ text_literal(var('timezone')) }}) as time_zone,
         locations.is_assumed
     from locations
     left join tops on locations.location_id = tops.location_id

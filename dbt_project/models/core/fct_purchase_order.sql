@@ -6,13 +6,22 @@ newest as (
     {{ newest_version(['purchase_order_id']) }}
 ),
 
+-- An order is compared as it was delivered: in its own units and currency.
+as_delivered as (
+    select
+        purchase_order_id,
+        line_amount,
+        coalesce(original_quantity, ordered_units) * coalesce(original_unit_price, unit_price) as product
+    from {{ ref('fct_purchase_order_line') }}
+),
+
 lines as (
     select
         purchase_order_id,
         count(*) as line_count,
-        sum(coalesce(line_amount, ordered_units * unit_price))::decimal(18, 4) as lines_amount,
-        count_if(line_amount <> ordered_units * unit_price) as lines_off
-    from {{ ref('fct_purchase_order_line') }}
+        sum(coalesce(line_amount, product))::decimal(18, 4) as lines_amount,
+        count_if(line_amount <> product) as lines_off
+    from as_delivered
     group by purchase_order_id
 ),
 

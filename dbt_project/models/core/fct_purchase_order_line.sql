@@ -1,18 +1,9 @@
+-- depends_on: {{ ref('dim_unit_conversion') }}, {{ ref('fct_exchange_rate') }}
 with
 
-newest as (
-    select
-        *,
-        {{ conformed_item('item_id') }} as conformed_item_id
-    from {{ ref('stg_purchase_order_line') }}
-    {{ newest_version(['purchase_order_id', 'purchase_order_line']) }}
-),
+{{ newest_lines('purchase_order_line') }},
 
--- Where an ERP keeps the supplier and the day with the order, the line takes them from there.
-orders as (
-    select * from {{ ref('stg_purchase_order') }}
-    {{ newest_version(['purchase_order_id']) }}
-),
+{{ converted_lines('purchase_order_line') }},
 
 received as (
     select
@@ -27,32 +18,34 @@ received as (
 
 final as (
     select
-        newest.purchase_order_id,
-        newest.purchase_order_line,
-        coalesce(newest.supplier_id, orders.supplier_id) as supplier_id,
-        newest.conformed_item_id as item_id,
-        coalesce(newest.location_id, orders.location_id) as location_id,
-        coalesce(newest.ordered_on, orders.ordered_on) as ordered_on,
-        newest.expected_on,
-        newest.ordered_units,
+        lines.purchase_order_id,
+        lines.purchase_order_line,
+        lines.supplier_id,
+        lines.conformed_item_id as item_id,
+        lines.location_id,
+        lines.ordered_on,
+        lines.expected_on,
+        lines.ordered_units,
         coalesce(received.received_units, 0) as received_units,
-        greatest(newest.ordered_units - coalesce(received.received_units, 0), 0) as open_units,
+        greatest(lines.ordered_units - coalesce(received.received_units, 0), 0) as open_units,
         received.first_received_on,
-        received.first_received_on - coalesce(newest.ordered_on, orders.ordered_on) as lead_time_days,
-        newest.unit_price,
-        newest.line_amount,
+        received.first_received_on - lines.ordered_on as lead_time_days,
+        lines.unit_price,
+        lines.line_amount,
+        lines.original_quantity,
+        lines.original_unit,
+        lines.original_unit_price,
+        lines.original_currency,
         greatest(
-            coalesce(newest._known_at, coalesce(newest.ordered_on, orders.ordered_on) + interval 1 day),
-            received.known_at
+            coalesce(lines._known_at, lines.ordered_on + interval 1 day), received.known_at, lines.conversion_known_at
         ) as known_at,
-        newest._file,
-        newest._line
-    from newest
-    left join orders on newest.purchase_order_id = orders.purchase_order_id
+        lines._file,
+        lines._line
+    from lines
     left join received
         on
-            newest.purchase_order_id = received.purchase_order_id
-            and newest.purchase_order_line = received.purchase_order_line
+            lines.purchase_order_id = received.purchase_order_id
+            and lines.purchase_order_line = received.purchase_order_line
 )
 
 select * from final

@@ -1,3 +1,4 @@
+-- depends_on: {{ ref('dim_unit_conversion') }}, {{ ref('fct_exchange_rate') }}, {{ ref('dim_location') }}
 with
 
 newest as (
@@ -7,6 +8,8 @@ newest as (
     from {{ ref('stg_sales_order_line') }}
     {{ newest_version(['order_id', 'order_line']) }}
 ),
+
+{{ converted_lines('sales_order_line') }},
 
 -- The first rule that applies decides; its name stays with the line.
 ruled as (
@@ -23,7 +26,7 @@ ruled as (
             when quantity_units < 0 then 'negative_quantity'
             else 'plain_sale'
         end as business_rule
-    from newest
+    from lines
 ),
 
 classed as (
@@ -48,21 +51,26 @@ final as (
         order_id,
         order_line,
         sold_at,
-        sold_at::date as sold_on,
-        location_id,
+        {{ sold_day() }} as sold_on,
+        classed.location_id,
         conformed_item_id as item_id,
         quantity_units,
         unit_price,
-        (quantity_units * unit_price)::decimal(18, 4) as revenue,
+        amount as revenue,
         customer_id,
         original_order_id,
         line_class,
         business_rule,
         line_class in ('sale', 'return', 'cancellation') as counts_as_demand,
-        coalesce(_known_at, sold_at::date + interval 1 day) as known_at,
+        original_quantity,
+        original_unit,
+        original_unit_price,
+        original_currency,
+        greatest(coalesce(_known_at, {{ sold_day() }} + interval 1 day), conversion_known_at) as known_at,
         _file,
         _line
     from classed
+    {{ join_places('classed') }}
 )
 
 select * from final

@@ -1,13 +1,27 @@
 {#
     What is compared, entity by entity: the fact that it becomes, the key of its newest version, and what units and money
-    are called on both sides.
+    are called on both sides. What was converted is compared as it was delivered.
 #}
+{%- set originals = {} -%}
+{%- for entity, units, amount in [
+    ('sales_order_line', 'quantity_units', 'revenue'),
+    ('purchase_order_line', 'ordered_units', 'ordered_units * unit_price'),
+] -%}
+    {%- if is_converted(entity) -%}
+        {%- set quantity = 'coalesce(original_quantity, ' ~ units ~ ')' -%}
+        {%- set money = 'case when original_unit_price is null then ' ~ amount ~ ' else ' ~ quantity
+            ~ ' * original_unit_price end' -%}
+        {%- do originals.update({entity: (quantity, money)}) -%}
+    {%- else -%}
+        {%- do originals.update({entity: (units, amount)}) -%}
+    {%- endif -%}
+{%- endfor -%}
 {%- set facts = {
     'sales_order_line': {
         'fact': 'fct_sales_order_line',
         'key': ['order_id', 'order_line'],
-        'units': ('quantity_units', 'quantity_units'),
-        'money': ('quantity_units * unit_price', 'revenue'),
+        'units': ('quantity_units', originals.sales_order_line[0]),
+        'money': ('quantity_units * unit_price', originals.sales_order_line[1]),
     },
     'inventory_snapshot': {
         'fact': 'fct_inventory',
@@ -23,8 +37,8 @@
     'purchase_order_line': {
         'fact': 'fct_purchase_order_line',
         'key': ['purchase_order_id', 'purchase_order_line'],
-        'units': ('ordered_units', 'ordered_units'),
-        'money': ('ordered_units * unit_price', 'ordered_units * unit_price'),
+        'units': ('ordered_units', originals.purchase_order_line[0]),
+        'money': ('ordered_units * unit_price', originals.purchase_order_line[1]),
     },
     'goods_receipt': {
         'fact': 'fct_goods_receipt',
@@ -118,6 +132,16 @@ loading as (
 ),
 {%- endfor %}
 
+unconverted as (
+    select
+        entity,
+        count(*) as row_count,
+        sum(original_quantity) as units,
+        sum(original_amount) as amount
+    from {{ ref('unconverted_row') }}
+    group by entity
+),
+
 conforming as (
     {%- for entity, fact in facts.items() %}
     select
@@ -125,16 +149,20 @@ conforming as (
         '{{ fact.fact }}' as subject,
         staged.row_count as rows_before,
         older.row_count as older_rows,
+        unconverted.row_count as unconverted_rows,
         core.row_count as rows_after,
         staged.units as units_before,
         older.units as older_units,
+        unconverted.units as unconverted_units,
         core.units as units_after,
         staged.amount::decimal(38, 4) as money_before,
         older.amount::decimal(38, 4) as older_money,
+        unconverted.amount::decimal(38, 4) as unconverted_money,
         core.amount::decimal(38, 4) as money_after
     from {{ entity }}_staged as staged
     cross join {{ entity }}_older as older
     cross join {{ entity }}_core as core
+    left join unconverted on unconverted.entity = '{{ entity }}'
     where staged.row_count + core.row_count > 0
     {{ 'union all' if not loop.last }}
     {%- endfor %}
@@ -201,23 +229,28 @@ rest as (
         coalesce(unchanged_rows, 0) as unchanged_rows,
         coalesce(replaced_rows, 0) as replaced_rows,
         coalesce(older_rows, 0) as older_rows,
+        coalesce(unconverted_rows, 0) as unconverted_rows,
         coalesce(adjustment_rows, 0) as adjustment_rows,
         coalesce(non_product_rows, 0) as non_product_rows,
         coalesce(rows_after, 0) as rows_after,
         units_before,
         older_units,
+        unconverted_units,
         adjustment_units,
         non_product_units,
         units_after,
         money_before,
         older_money,
+        unconverted_money,
         adjustment_money,
         non_product_money,
         money_after,
         coalesce(units_before, 0) - coalesce(units_after, 0) as lost_units,
-        coalesce(older_units, 0) + coalesce(adjustment_units, 0) + coalesce(non_product_units, 0) as explained_units,
+        coalesce(older_units, 0) + coalesce(unconverted_units, 0) + coalesce(adjustment_units, 0)
+        + coalesce(non_product_units, 0) as explained_units,
         coalesce(money_before, 0) - coalesce(money_after, 0) as lost_money,
-        coalesce(older_money, 0) + coalesce(adjustment_money, 0) + coalesce(non_product_money, 0) as explained_money
+        coalesce(older_money, 0) + coalesce(unconverted_money, 0) + coalesce(adjustment_money, 0)
+        + coalesce(non_product_money, 0) as explained_money
     from steps
 ),
 
@@ -231,6 +264,7 @@ final as (
         unchanged_rows::bigint as unchanged_rows,
         replaced_rows::bigint as replaced_rows,
         older_rows::bigint as older_rows,
+        unconverted_rows::bigint as unconverted_rows,
         adjustment_rows::bigint as adjustment_rows,
         non_product_rows::bigint as non_product_rows,
         rows_after::bigint as rows_after,
@@ -241,17 +275,20 @@ final as (
             - unchanged_rows
             - replaced_rows
             - older_rows
+            - unconverted_rows
             - adjustment_rows
             - non_product_rows
         )::bigint as unexplained_rows,
         units_before::bigint as units_before,
         older_units::bigint as older_units,
+        unconverted_units::bigint as unconverted_units,
         adjustment_units::bigint as adjustment_units,
         non_product_units::bigint as non_product_units,
         units_after::bigint as units_after,
         (lost_units - explained_units)::bigint as unexplained_units,
         money_before::decimal(38, 4) as money_before,
         older_money::decimal(38, 4) as older_money,
+        unconverted_money::decimal(38, 4) as unconverted_money,
         adjustment_money::decimal(38, 4) as adjustment_money,
         non_product_money::decimal(38, 4) as non_product_money,
         money_after::decimal(38, 4) as money_after,

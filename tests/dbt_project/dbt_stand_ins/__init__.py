@@ -15,6 +15,9 @@ _VARIABLES: dict[str, Any] = {
     "calendar": {"weekend": [6, 7], "holidays": {"12-25": "Christmas Day"}},
     "currency": "GBP",
     "matching": {"master": "erp"},
+    "timezone": "UTC",
+    "stock_unit": "EA",
+    "exchange_rate_days": 7,
 }
 
 
@@ -51,3 +54,16 @@ def delivered_rows() -> str:
 def raw_rows() -> str:
     """Stand in for the macro, which asks the lake which raw tables there are."""
     return "select\n    'item' as dataset,\n    true as keeps_all,\n    count(*) as row_count\nfrom raw.item"
+def is_converted(entity: str) -> bool:
+    """Stand in for the macro: dbt's own `return` is not jinja's."""
+    return False
+
+
+def newest_lines(entity: str) -> str:
+    """Stand in for the macro, of an entity without orders."""
+    return f"newest as (\n    select raw.{entity}.*\n    from raw.{entity}\n)"
+
+
+def converted_lines(entity: str) -> str:
+    """Stand in for the macro, as it is where nothing is converted."""
+    return "lines as (\n    select newest.*\n    from newest\n)"

@@ -217,6 +217,18 @@ def test_a_unit_that_nothing_converts_is_told(make: Make) -> None:
     assert problem.line == ITEM.count("\n") + 6
 
 
+def test_decimals_need_the_unit_that_they_are_converted_from(make: Make) -> None:
+    whole = "      - name: quantity\n        logicalType: integer\n"
+    cases = GOOD.replace(whole, whole.replace("integer", "number") + "        physicalType: DECIMAL(12,3)\n")
+    (problem,) = lint(make(sales=cases))
+    assert "quantity has decimals and sales_order_line.quantity_units counts whole units" in problem.message
+    channel = "      - name: channel\n        logicalType: string\n        customProperties:\n"
+    assert channel in cases
+    assert not lint(
+        make(sales=cases.replace(channel, channel + "          - {property: maps_to, value: unit}\n"))
+    )
+
+
 def test_a_built_in_has_to_fit(make: Make) -> None:
     constants = "      - {property: constants, value: {list_price: $line, item_name: $file}}\n"
     spoiled = ITEM.replace("    properties:\n", constants + "    properties:\n")

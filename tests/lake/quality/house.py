@@ -78,7 +78,17 @@ CREATE TABLE lake.core.dim_supplier_history AS SELECT 'S1' AS supplier_id, TIMES
     NULL::TIMESTAMP AS valid_to, true AS is_current;
 CREATE TABLE lake.core.dim_supplier_item_history AS SELECT supplier_id, item_id, valid_from::TIMESTAMP AS valid_from,
     NULL::TIMESTAMP AS valid_to, true AS is_current, lead_time_days, unit_price FROM lake.core.dim_supplier_item;
+CREATE TABLE lake.core.dim_unit_conversion AS SELECT 'I0' AS item_id, 'CS' AS from_unit, 'EA' AS to_unit, 12::DECIMAL(18, 6) AS factor,
+    DATE '2025-01-01' AS valid_from, DATE '9999-12-31' AS valid_to, TIMESTAMP '2025-01-01' AS known_at;
+CREATE TABLE lake.core.fct_exchange_rate AS SELECT 'USD' AS currency, DATE '2026-03-01' AS valid_on, DATE '2026-03-08' AS valid_to,
+    0.9::DECIMAL(18, 8) AS rate, TIMESTAMP '2026-03-01' AS known_at;
+CREATE TABLE lake.core.unconverted_row (entity VARCHAR, dataset VARCHAR, line BIGINT, rule VARCHAR, message VARCHAR);
+CREATE TABLE lake.core.fct_signal AS SELECT 'weather' AS series, NULL::VARCHAR AS item_id, NULL::VARCHAR AS location_id,
+    'north' AS region, DATE '2026-03-09' AS observed_for, TIMESTAMP '2026-03-09 05:00:00' AS published_at, 0 AS horizon_days,
+    0.5::DECIMAL(18, 6) AS value;
 
+CREATE TABLE lake.marts.signal_day AS SELECT series, item_id, location_id, region, observed_for AS day, value,
+    published_at AS known_at, TIMESTAMP '2026-03-10' AS as_of_ts FROM lake.core.fct_signal;
 CREATE TABLE lake.marts.as_of AS SELECT DATE '2026-03-10' AS as_of;
 CREATE TABLE lake.marts.stock_break (item_id VARCHAR, location_id VARCHAR, first_seen_on DATE, break_units BIGINT, age_days INTEGER,
     settled_on DATE);

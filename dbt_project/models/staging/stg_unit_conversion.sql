@@ -1,0 +1,1 @@
+{{ stage_entity('unit_conversion') }}
