@@ -60,8 +60,8 @@
     {%- endif -%}
 {%- endmacro %}
 
-{% macro join_places(lines) -%}
+{% macro join_places() -%}
     {%- if var('business_rules').get('sold_at_time_zone') -%}
-        left join {{ ref('dim_location') }} as places on {{ lines }}.location_id = places.location_id
+        left join {{ ref('dim_location') }} as places using (location_id)
     {%- endif -%}
 {%- endmacro %}

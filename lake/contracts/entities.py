@@ -197,7 +197,9 @@ def _claim(node: Node, name: str, entity: Entity, found: Mapping[str, str]) -> b
 def _check_fit(node: Node, column: Column, target: EntityColumn) -> None:
     if column.is_whole and target.family in ("INTEGER", "BIGINT"):
         pass  # 3.00 is 3, exactly
-    elif column.type not in _ACCEPTED[target.family] and not (target.converted_by and column.type == "number"):
+    elif column.type not in _ACCEPTED[target.family] and not (
+        target.converted_by and column.type == "number"
+    ):
         kinds = " or ".join(sorted(_ACCEPTED[target.family]))
         node.reject(
             f"{column.name} is {column.type} and {target.name} is {target.type}: map one that is {kinds}"

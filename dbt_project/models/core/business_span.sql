@@ -5,8 +5,8 @@ with
 
 sales as (
     select {{ sold_day() }} as business_date
-    from {{ ref('stg_sales_order_line') }} as lines
-    {{ join_places('lines') }}
+    from {{ ref('stg_sales_order_line') }}
+    {{ join_places() }}
 ),
 
 counts as (

@@ -52,7 +52,7 @@ final as (
         order_line,
         sold_at,
         {{ sold_day() }} as sold_on,
-        classed.location_id,
+        location_id,
         conformed_item_id as item_id,
         quantity_units,
         unit_price,
@@ -70,7 +70,7 @@ final as (
         _file,
         _line
     from classed
-    {{ join_places('classed') }}
+    {{ join_places() }}
 )
 
 select * from final

@@ -54,6 +54,8 @@ def delivered_rows() -> str:
 def raw_rows() -> str:
     """Stand in for the macro, which asks the lake which raw tables there are."""
     return "select\n    'item' as dataset,\n    true as keeps_all,\n    count(*) as row_count\nfrom raw.item"
+
+
 def is_converted(entity: str) -> bool:
     """Stand in for the macro: dbt's own `return` is not jinja's."""
     return False
