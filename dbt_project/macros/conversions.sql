@@ -180,3 +180,15 @@ lines as (
 )
 {%- endif -%}
 {%- endmacro %}
+
+{# Units and money of a fact's line as it was delivered, in SQL over the fact. #}
+{% macro as_delivered(entity, units, amount) -%}
+    {%- if not is_converted(entity) -%}
+        {{ return((units, amount)) }}
+    {%- endif -%}
+    {%- set quantity = 'coalesce(original_quantity, ' ~ units ~ ')' -%}
+    {{ return((
+        quantity,
+        'case when original_unit_price is null then ' ~ amount ~ ' else ' ~ quantity ~ ' * original_unit_price end'
+    )) }}
+{%- endmacro %}

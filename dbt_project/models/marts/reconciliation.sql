@@ -2,26 +2,14 @@
     What is compared, entity by entity: the fact that it becomes, the key of its newest version, and what units and money
     are called on both sides. What was converted is compared as it was delivered.
 #}
-{%- set originals = {} -%}
-{%- for entity, units, amount in [
-    ('sales_order_line', 'quantity_units', 'revenue'),
-    ('purchase_order_line', 'ordered_units', 'ordered_units * unit_price'),
-] -%}
-    {%- if is_converted(entity) -%}
-        {%- set quantity = 'coalesce(original_quantity, ' ~ units ~ ')' -%}
-        {%- set money = 'case when original_unit_price is null then ' ~ amount ~ ' else ' ~ quantity
-            ~ ' * original_unit_price end' -%}
-        {%- do originals.update({entity: (quantity, money)}) -%}
-    {%- else -%}
-        {%- do originals.update({entity: (units, amount)}) -%}
-    {%- endif -%}
-{%- endfor -%}
+{%- set sold = as_delivered('sales_order_line', 'quantity_units', 'revenue') -%}
+{%- set ordered = as_delivered('purchase_order_line', 'ordered_units', 'ordered_units * unit_price') -%}
 {%- set facts = {
     'sales_order_line': {
         'fact': 'fct_sales_order_line',
         'key': ['order_id', 'order_line'],
-        'units': ('quantity_units', originals.sales_order_line[0]),
-        'money': ('quantity_units * unit_price', originals.sales_order_line[1]),
+        'units': ('quantity_units', sold[0]),
+        'money': ('quantity_units * unit_price', sold[1]),
     },
     'inventory_snapshot': {
         'fact': 'fct_inventory',
@@ -37,8 +25,8 @@
     'purchase_order_line': {
         'fact': 'fct_purchase_order_line',
         'key': ['purchase_order_id', 'purchase_order_line'],
-        'units': ('ordered_units', originals.purchase_order_line[0]),
-        'money': ('ordered_units * unit_price', originals.purchase_order_line[1]),
+        'units': ('ordered_units', ordered[0]),
+        'money': ('ordered_units * unit_price', ordered[1]),
     },
     'goods_receipt': {
         'fact': 'fct_goods_receipt',

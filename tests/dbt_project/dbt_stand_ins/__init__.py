@@ -61,6 +61,11 @@ def is_converted(entity: str) -> bool:
     return False
 
 
+def as_delivered(entity: str, units: str, amount: str) -> tuple[str, str]:
+    """Stand in for the macro, as it is where nothing is converted."""
+    return units, amount
+
+
 def newest_lines(entity: str) -> str:
     """Stand in for the macro, of an entity without orders."""
     return f"newest as (\n    select raw.{entity}.*\n    from raw.{entity}\n)"
