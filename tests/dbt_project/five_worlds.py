@@ -36,6 +36,7 @@ CODES = (
 )  # fmt: skip
 FOREIGN = {
     "price", "promotion", "stock_count", "supplier_price_list", "article", "shipper", "planner_item", "planner_location",
+    "market_price", "public_interest", "weather_forecast",
 }  # fmt: skip
 """Datasets that say nothing about supply, or say it in a way that only the platform's reader reads."""
 
