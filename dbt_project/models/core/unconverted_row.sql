@@ -4,7 +4,22 @@
 {%- endfor -%}
 -- depends_on: {{ ref('dim_unit_conversion') }}, {{ ref('fct_exchange_rate') }}
 -- depends_on: {{ ref('stg_sales_order_line') }}, {{ ref('stg_purchase_order_line') }}, {{ ref('stg_purchase_order') }}
+select
+    cast(null as varchar) as entity,
+    cast(null as varchar) as dataset,
+    cast(null as varchar) as delivery_id,
+    cast(null as varchar) as file_name,
+    cast(null as bigint) as line,
+    cast(null as varchar) as rule,
+    cast(null as varchar) as column_name,
+    cast(null as varchar) as message,
+    cast(null as varchar) as row_text,
+    cast(null as decimal(18, 6)) as original_quantity,
+    cast(null as decimal(18, 4)) as original_amount,
+    cast(null as timestamp) as known_at
+where false
 {%- for entity in entities %}
+union all
 {%- set spec = convertible(entity) %}
 select * from (
     with
@@ -61,22 +76,4 @@ select * from (
     from factored
     where problem is not null
 ) as {{ entity }}
-{%- if not loop.last %}
-union all
-{%- endif %}
-{%- else %}
-select
-    cast(null as varchar) as entity,
-    cast(null as varchar) as dataset,
-    cast(null as varchar) as delivery_id,
-    cast(null as varchar) as file_name,
-    cast(null as bigint) as line,
-    cast(null as varchar) as rule,
-    cast(null as varchar) as column_name,
-    cast(null as varchar) as message,
-    cast(null as varchar) as row_text,
-    cast(null as decimal(18, 6)) as original_quantity,
-    cast(null as decimal(18, 4)) as original_amount,
-    cast(null as timestamp) as known_at
-where false
 {%- endfor %}
