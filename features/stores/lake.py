@@ -1,14 +1,17 @@
 """LakeOfflineStore: Feast's offline store over one release of the lake.
 
-Reading only: what writes the lake is `lake/` and dbt. The join itself stands in `point_in_time.py`; here Feast's
-words (views, projections, field mappings, entity dataframes) are turned into it, and Arrow comes back.
+The join itself stands in `point_in_time.py`; here Feast's words (views, projections, field mappings, entity
+dataframes) are turned into it, and Arrow comes back, in pieces. What writes the lake is `lake/` and dbt, and
+`writing.py` for rows that are pushed.
 Values known only after an entity row's moment are never used, whether or not `filter_by_created_timestamp` is asked.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -16,19 +19,22 @@ import pyarrow.compute as pc
 from feast import types
 from feast.data_source import DataSource
 from feast.feature_view import FeatureView
+from feast.infra.offline_stores.file_source import FileSource
 from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalJob, RetrievalMetadata
 from feast.infra.offline_stores.offline_utils import infer_event_timestamp_from_entity_df
 from feast.infra.registry.base_registry import BaseRegistry
-from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
 from feast.utils import (
     _get_requested_feature_views_to_features_dict,
     _get_requested_on_demand_feature_views,
 )
 
+from features.stores.job import PIECE_ROWS, LakeRetrievalJob
 from features.stores.point_in_time import ENTITY_ROWS, Facts, Feature, Key, historical_sql, latest_sql, quote
-from features.stores.release import open_release
+from features.stores.release import exports_of, open_release
 from features.stores.source import LakeSource
+from features.stores.writing import write_batch
+from lake.connection import quoted_text
 
 SQL_TYPES = {
     types.Bool: "BOOLEAN",
@@ -52,46 +58,8 @@ class LakeOfflineStoreConfig(FeastConfigBaseModel):  # type: ignore[misc]
     """The folder below which companies keep what runs make (STOCKLAKE_HOME)."""
     snapshot_id: int | None = None
     """The snapshot of the release to read; None is the newest release, looked up at each reading."""
-
-
-class LakeRetrievalJob(RetrievalJob):  # type: ignore[misc]
-    """A reading that happens when its result is asked for, each time anew."""
-
-    def __init__(
-        self,
-        read: Callable[[], pa.Table],
-        *,
-        full_feature_names: bool = False,
-        on_demand_feature_views: list[OnDemandFeatureView] | None = None,
-        metadata: RetrievalMetadata | None = None,
-    ) -> None:
-        """Keep the function that reads; nothing is opened yet."""
-        self._read = read
-        self._full_feature_names = full_feature_names
-        self._on_demand_feature_views = on_demand_feature_views or []
-        self._metadata = metadata
-
-    def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:
-        return self._read()
-
-    def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:
-        frame: pd.DataFrame = self._read().to_pandas()
-        return frame
-
-    @property
-    def full_feature_names(self) -> bool:
-        """Whether features are named `view__feature`."""
-        return self._full_feature_names
-
-    @property
-    def on_demand_feature_views(self) -> list[OnDemandFeatureView]:
-        """The on-demand views that Feast computes on top of the result."""
-        return self._on_demand_feature_views
-
-    @property
-    def metadata(self) -> RetrievalMetadata | None:
-        """What was asked for; None for a pull."""
-        return self._metadata
+    memory_limit_mb: int = 1500
+    """Of DuckDB while it reads; what does not fit goes to files in the lake's `spill` folder."""
 
 
 class LakeOfflineStore(OfflineStore):  # type: ignore[misc]
@@ -134,6 +102,7 @@ class LakeOfflineStore(OfflineStore):  # type: ignore[misc]
 
         return LakeRetrievalJob(
             lambda: _join(config, facts, entity_rows, moments, first, last),
+            exports_of(config),
             full_feature_names=full_feature_names,
             on_demand_feature_views=on_demand,
             metadata=RetrievalMetadata(
@@ -157,10 +126,15 @@ class LakeOfflineStore(OfflineStore):  # type: ignore[misc]
     ) -> RetrievalJob:
         """Return the newest row of each key with `start_date` <= event <= `end_date`, as known at `end_date`."""
         fact = _pull(
-            data_source, join_key_columns, feature_name_columns, timestamp_field, created_timestamp_column
+            config,
+            data_source,
+            join_key_columns,
+            feature_name_columns,
+            timestamp_field,
+            created_timestamp_column,
         )
         sql = latest_sql(fact, _naive_utc(start_date), _naive_utc(end_date), newest_only=True)
-        return LakeRetrievalJob(lambda: _query(config, sql))
+        return LakeRetrievalJob(lambda: _query(config, sql), exports_of(config))
 
     @staticmethod
     def pull_all_from_table_or_query(
@@ -173,12 +147,32 @@ class LakeOfflineStore(OfflineStore):  # type: ignore[misc]
         start_date: datetime | None = None,
         end_date: datetime | None = None,
     ) -> RetrievalJob:
-        """Return all rows with `start_date` <= event <= `end_date`, as known at `end_date`."""
+        """Return all rows with `start_date` <= event <= `end_date`, as known at `end_date`.
+
+        `data_source` is a LakeSource, or the Parquet file of a saved dataset, in its order.
+        """
         fact = _pull(
-            data_source, join_key_columns, feature_name_columns, timestamp_field, created_timestamp_column
+            config,
+            data_source,
+            join_key_columns,
+            feature_name_columns,
+            timestamp_field,
+            created_timestamp_column,
         )
         sql = latest_sql(fact, _naive_utc(start_date), _naive_utc(end_date), newest_only=False)
-        return LakeRetrievalJob(lambda: _query(config, sql))
+        return LakeRetrievalJob(lambda: _query(config, sql), exports_of(config))
+
+    @staticmethod
+    def offline_write_batch(
+        config: RepoConfig,
+        feature_view: FeatureView,
+        table: pa.Table,
+        progress: Callable[[int], Any] | None,
+    ) -> None:
+        """Append rows to the table of the view's source, all or none; see `writing.write_batch`."""
+        write_batch(config, feature_view, table)
+        if progress is not None:
+            progress(len(table))
 
 
 def merge(facts: list[Facts]) -> list[Facts]:
@@ -187,7 +181,7 @@ def merge(facts: list[Facts]) -> list[Facts]:
     for fact in facts:
         key = (fact.table, fact.keys, fact.event, fact.created)
         before = merged[key].features if key in merged else ()
-        merged[key] = Facts(fact.table, fact.keys, fact.event, fact.created, before + fact.features)
+        merged[key] = replace(fact, features=before + fact.features)
     return list(merged.values())
 
 
@@ -215,14 +209,27 @@ def _facts(view: FeatureView, names: list[str], full_feature_names: bool) -> Fac
             Feature(column.get(name, name), prefix + name, SQL_TYPES.get(dtypes[name]), view.ttl or None)
             for name in names
         ),
+        in_order=source.known_in_order,
     )
 
 
-def _pull(source: DataSource, keys: list[str], features: list[str], event: str, created: str | None) -> Facts:
-    if not isinstance(source, LakeSource):
+def _pull(
+    config: RepoConfig,
+    source: DataSource,
+    keys: list[str],
+    features: list[str],
+    event: str,
+    created: str | None,
+) -> Facts:
+    if isinstance(source, FileSource):
+        path = str(exports_of(config) / source.path)
+        table = f"read_parquet({quoted_text(path)})"
+    elif isinstance(source, LakeSource):
+        table = source.get_table_query_string()
+    else:
         raise ValueError(f"Data source {source.name!r} is not in the lake: it has to be a LakeSource.")
     return Facts(
-        table=source.get_table_query_string(),
+        table=table,
         keys=tuple(Key(name, name, "VARCHAR") for name in keys),
         event=event,
         created=created or "",
@@ -232,7 +239,7 @@ def _pull(source: DataSource, keys: list[str], features: list[str], event: str, 
 
 def _entity_rows(config: RepoConfig, entity_df: pd.DataFrame | pa.Table | str) -> pa.Table:
     if isinstance(entity_df, str):
-        return _query(config, entity_df)
+        return pa.concat_tables(_query(config, entity_df))
     if isinstance(entity_df, pa.Table):
         return entity_df
     return pa.Table.from_pandas(entity_df, preserve_index=False)
@@ -275,26 +282,40 @@ def _join(
     moments: pa.Array,
     first: datetime,
     last: datetime,
-) -> pa.Table:
+) -> Iterator[pa.Table]:
+    """Yield the entity rows with their features, in their order."""
     keys = list(dict.fromkeys(key.entity_column for fact in facts for key in fact.keys))
     rows = entity_rows.select(keys)
     rows = rows.append_column("_row", pa.array(np.arange(len(rows))))
     rows = rows.append_column("_at", moments)
     with open_release(config) as connection:
         connection.register(ENTITY_ROWS, rows)
-        features = connection.execute(historical_sql(facts, first, last)).to_arrow_table()
-    result = entity_rows
-    for name in features.column_names:
-        result = result.append_column(name, features.column(name))
-    return result
+        done = 0
+        for features in _tables(connection.execute(historical_sql(facts, first, last))):
+            piece = entity_rows.slice(done, len(features))
+            for name in features.column_names:
+                piece = piece.append_column(name, features.column(name))
+            done += len(features)
+            yield piece
 
 
-def _query(config: RepoConfig, sql: str) -> pa.Table:
+def _query(config: RepoConfig, sql: str) -> Iterator[pa.Table]:
     """Run a query on the release; DECIMAL and HUGEINT, which Feast has no word for, leave as DOUBLE and BIGINT."""
     with open_release(config) as connection:
         columns = connection.execute(f"DESCRIBE {sql}").fetchall()
         casts = [_plain(name, duckdb_type) for name, duckdb_type, *_ in columns]
-        return connection.execute(f"SELECT {', '.join(casts)} FROM ({sql})").to_arrow_table()
+        yield from _tables(connection.execute(f"SELECT {', '.join(casts)} FROM ({sql})"))
+
+
+def _tables(result: duckdb.DuckDBPyConnection) -> Iterator[pa.Table]:
+    """Yield a result in pieces, at least one, as DuckDB makes them."""
+    reader = result.to_arrow_reader(PIECE_ROWS)
+    nothing = True
+    for batch in reader:
+        nothing = False
+        yield pa.Table.from_batches([batch])
+    if nothing:
+        yield reader.schema.empty_table()
 
 
 def _plain(name: str, duckdb_type: str) -> str:

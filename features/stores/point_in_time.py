@@ -8,7 +8,9 @@ That is one ASOF join, not a join by inequality, after two steps over the facts.
 `valid_from = greatest(event, created)`. In the order of valid_from, a fact whose event time is not the greatest so
 far is never the answer (it arrived late, about a moment that something newer is already known of) and is dropped;
 of several facts with one valid_from only the last stands. Then the newest valid_from <= t is the answer, and a ttl
-only blanks it. `tests/features/stores/oracle.py` says the same in plain Python.
+only blanks it. Where a table promises that its facts become known in the order of their events (`in_order`), there is
+nothing to drop. Keys are numbered first, so that facts nobody asks for go and the join sorts numbers, not texts.
+`tests/features/stores/oracle.py` says the same in plain Python.
 """
 
 from dataclasses import dataclass
@@ -49,6 +51,13 @@ class Facts:
     created: str
     """Column of the time at which a row was known; empty: known when true."""
     features: tuple[Feature, ...]
+    in_order: bool = False
+    """One row per key and event, each known after those about earlier events: promised by the source."""
+
+    @property
+    def asked(self) -> tuple[tuple[str, str], ...]:
+        """The entity rows' columns that it is joined on, and their types: readings by the same ones share a numbering."""
+        return tuple((key.entity_column, key.sql_type) for key in self.keys)
 
     @property
     def oldest(self) -> timedelta | None:
@@ -68,18 +77,22 @@ def historical_sql(facts: list[Facts], first: datetime, last: datetime) -> str:
 
     `first` and `last` bound the entity rows' moments (naive UTC): facts that none of them can see are not read.
     """
-    ctes, joins, columns = [], [], []
+    groups = list(dict.fromkeys(fact.asked for fact in facts))
+    ctes, joins, columns = _entities(groups), [], []
     for number, fact in enumerate(facts):
-        ctes += [_visible(number, fact, first, last), _as_known(number, fact)]
-        on = " AND ".join(
-            f"entity.{quote(key.entity_column)} = f{number}.k{n}" for n, key in enumerate(fact.keys)
-        )
+        group = groups.index(fact.asked)
+        ctes.append(_visible(number, group, fact, first, last))
+        table = f"visible_{number}"
+        if not fact.in_order:
+            ctes.append(_as_known(number))
+            table = f"as_known_{number}"
         joins.append(
-            f"ASOF LEFT JOIN as_known_{number} AS f{number} ON {on} AND entity._at >= f{number}.valid_from"
+            f"ASOF LEFT JOIN {table} AS f{number}"
+            f" ON entity.key_{group} = f{number}.key AND entity._at >= f{number}.valid_from"
         )
         columns += [_column(number, n, feature) for n, feature in enumerate(fact.features)]
     return (
-        f"WITH entity AS ({_entity(facts)}),\n"
+        "WITH "
         + ",\n".join(ctes)
         + f"\nSELECT {', '.join(columns)}\nFROM entity\n"
         + "\n".join(joins)
@@ -87,29 +100,48 @@ def historical_sql(facts: list[Facts], first: datetime, last: datetime) -> str:
     )
 
 
-def _entity(facts: list[Facts]) -> str:
-    keys = {key.entity_column: key.sql_type for fact in facts for key in fact.keys}
-    casts = (f"TRY_CAST({quote(name)} AS {sql_type}) AS {quote(name)}" for name, sql_type in keys.items())
-    return f"SELECT _row, _at, {', '.join(casts)} FROM {ENTITY_ROWS}"
+def _entities(groups: list[tuple[tuple[str, str], ...]]) -> list[str]:
+    """Number the distinct keys of each group of columns; a key with a null in it has no number, and no facts."""
+    ctes, joins, keys = [], [], []
+    for group, columns in enumerate(groups):
+        casts = [f"TRY_CAST({quote(name)} AS {sql_type})" for name, sql_type in columns]
+        named = ", ".join(f"{cast} AS k{n}" for n, cast in enumerate(casts))
+        known = " AND ".join(f"{cast} IS NOT NULL" for cast in casts)
+        ctes.append(
+            f"keys_{group} AS MATERIALIZED (SELECT *, row_number() OVER () AS key"
+            f" FROM (SELECT DISTINCT {named} FROM {ENTITY_ROWS} WHERE {known}))"
+        )
+        on = " AND ".join(f"{cast} = keys_{group}.k{n}" for n, cast in enumerate(casts))
+        joins.append(f" LEFT JOIN keys_{group} ON {on}")
+        keys.append(f"keys_{group}.key AS key_{group}")
+    return [
+        *ctes,
+        f"entity AS (SELECT {', '.join(['_row', '_at', *keys])} FROM {ENTITY_ROWS}{''.join(joins)})",
+    ]
 
 
-def _visible(number: int, fact: Facts, first: datetime, last: datetime) -> str:
-    event = f"CAST({quote(fact.event)} AS TIMESTAMP)"
-    created = f"CAST({quote(fact.created)} AS TIMESTAMP)" if fact.created else event
-    columns = [f"CAST({quote(key.fact_column)} AS {key.sql_type}) AS k{n}" for n, key in enumerate(fact.keys)]
-    columns += [f"{event} AS event", f"{created} AS created", f"greatest({event}, {created}) AS valid_from"]
-    columns += [f"{quote(feature.fact_column)} AS v{n}" for n, feature in enumerate(fact.features)]
+def _visible(number: int, group: int, fact: Facts, first: datetime, last: datetime) -> str:
+    event = f"CAST(fact.{quote(fact.event)} AS TIMESTAMP)"
+    created = f"CAST(fact.{quote(fact.created)} AS TIMESTAMP)" if fact.created else event
+    columns = [f"{event} AS event", f"{created} AS created", f"greatest({event}, {created}) AS valid_from"]
+    columns += [f"fact.{quote(feature.fact_column)} AS v{n}" for n, feature in enumerate(fact.features)]
+    on = " AND ".join(
+        f"CAST(fact.{quote(key.fact_column)} AS {key.sql_type}) = keys_{group}.k{n}"
+        for n, key in enumerate(fact.keys)
+    )
     bounds = [f"{event} <= TIMESTAMP '{last}'", f"{created} <= TIMESTAMP '{last}'"]
     if fact.oldest is not None:
         bounds.append(f"{event} >= TIMESTAMP '{first}' - {_interval(fact.oldest)}")
-    return f"visible_{number} AS (SELECT {', '.join(columns)} FROM {fact.table} WHERE {' AND '.join(bounds)})"
+    return (
+        f"visible_{number} AS (SELECT keys_{group}.key, {', '.join(columns)}"
+        f" FROM {fact.table} AS fact JOIN keys_{group} ON {on} WHERE {' AND '.join(bounds)})"
+    )
 
 
-def _as_known(number: int, fact: Facts) -> str:
-    keys = ", ".join(f"k{n}" for n in range(len(fact.keys)))
+def _as_known(number: int) -> str:
     return (
         f"as_known_{number} AS (SELECT * FROM visible_{number}"
-        f" WINDOW so_far AS (PARTITION BY {keys} ORDER BY valid_from, event, created)"
+        " WINDOW so_far AS (PARTITION BY key ORDER BY valid_from, event, created)"
         " QUALIFY event = max(event) OVER (so_far ROWS UNBOUNDED PRECEDING)"
         " AND lead(valid_from) OVER so_far IS DISTINCT FROM valid_from)"
     )

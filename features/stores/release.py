@@ -20,6 +20,13 @@ def lake_of(config: RepoConfig) -> Lake:
     return Lake.of(load_company(settings.company, (root / settings.home).resolve()))
 
 
+def exports_of(config: RepoConfig) -> Path:
+    """Return the folder of exported results; relative paths of saved datasets begin there."""
+    settings = config.offline_store
+    home = (Path(config.repo_path or ".").resolve() / settings.home).resolve()
+    return load_company(settings.company, home).feast / "exports"
+
+
 def has_release(config: RepoConfig) -> bool:
     """Say whether there is anything to read yet."""
     lake = lake_of(config)
@@ -45,4 +52,5 @@ def open_release(config: RepoConfig) -> Iterator[duckdb.DuckDBPyConnection]:
     with lake.read(snapshot) as connection:
         # An Arrow table has no known size: the default would plan a loop join, a thousand times slower.
         connection.execute("SET asof_loop_join_threshold = 0")
+        connection.execute(f"SET memory_limit = '{config.offline_store.memory_limit_mb}MB'")
         yield connection

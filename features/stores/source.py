@@ -33,9 +33,11 @@ class LakeSource(DataSource):  # type: ignore[misc]
 
     `timestamp_field` is when a row became true (naive is UTC), `created_timestamp_column` when it became known;
     a row without either is never used. `field_mapping` renames columns to features, as everywhere in Feast.
+    `known_in_order` promises one row per key and event, each known after those about earlier events: the join then
+    sorts nothing twice. A dbt test (`known_in_order`) of the table holds the promise.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  Feast's names, and the table's
         self,
         *,
         name: str,
@@ -46,6 +48,7 @@ class LakeSource(DataSource):  # type: ignore[misc]
         description: str = "",
         tags: dict[str, str] | None = None,
         owner: str = "",
+        known_in_order: bool = False,
     ) -> None:
         """Make the source; raise ValueError if `table` is not of the form `schema.table`."""
         if len([part for part in table.split(".") if part]) != 2:
@@ -60,6 +63,7 @@ class LakeSource(DataSource):  # type: ignore[misc]
             owner=owner,
         )
         self.table = table
+        self.known_in_order = known_in_order
 
     def __hash__(self) -> int:
         """Hash as Feast's sources do: by name."""
@@ -67,7 +71,11 @@ class LakeSource(DataSource):  # type: ignore[misc]
 
     def __eq__(self, other: object) -> bool:
         """Say whether both describe the same table in the same words."""
-        return isinstance(other, LakeSource) and bool(super().__eq__(other)) and self.table == other.table
+        return (
+            isinstance(other, LakeSource)
+            and bool(super().__eq__(other))
+            and (self.table, self.known_in_order) == (other.table, other.known_in_order)
+        )
 
     def source_type(self) -> Any:
         """Return Feast's type of sources that it does not know itself."""
@@ -76,9 +84,11 @@ class LakeSource(DataSource):  # type: ignore[misc]
     @staticmethod
     def from_proto(data_source: Any) -> "LakeSource":
         """Read the source back from the registry."""
+        written = json.loads(data_source.custom_options.configuration)
         return LakeSource(
             name=data_source.name,
-            table=json.loads(data_source.custom_options.configuration)["table"],
+            table=written["table"],
+            known_in_order=written["known_in_order"],
             timestamp_field=data_source.timestamp_field,
             created_timestamp_column=data_source.created_timestamp_column,
             field_mapping=dict(data_source.field_mapping),
@@ -93,7 +103,9 @@ class LakeSource(DataSource):  # type: ignore[misc]
             type=DataSourceProto.CUSTOM_SOURCE,
             data_source_class_type=f"{type(self).__module__}.{type(self).__name__}",
             custom_options=DataSourceProto.CustomSourceOptions(
-                configuration=json.dumps({"table": self.table}).encode()
+                configuration=json.dumps(
+                    {"table": self.table, "known_in_order": self.known_in_order}
+                ).encode()
             ),
             timestamp_field=self.timestamp_field,
             created_timestamp_column=self.created_timestamp_column,

@@ -1,5 +1,6 @@
 """The SQL of the point-in-time join against the oracle, on plain DuckDB tables (no lake, no Feast)."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -127,6 +128,28 @@ def test_the_newest_rows_are_what_the_oracle_knows_at_the_end(
         newest = max((fact["event"], fact["created"]) for fact in same)
         assert (row["event"], row["created"]) == newest
         assert row["v"] in [fact["v"] for fact in same if (fact["event"], fact["created"]) == newest]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(1, 5), max_size=12), st.lists(st.integers(0, 4), max_size=12), entities_of, ttls)
+def test_facts_known_in_order_need_no_second_look(
+    gaps: list[int], delays: list[int], entities: list[dict[str, Any]], ttl: timedelta | None
+) -> None:
+    """One fact per event, each known after those before it: the promise of LakeSource(known_in_order=True)."""
+    facts: list[dict[str, Any]] = []
+    event = known = START
+    for gap, delay in zip(gaps, delays, strict=False):
+        event += timedelta(hours=gap)
+        known = max(known + timedelta(minutes=1), event + timedelta(hours=delay))
+        facts.append({"k": "a", "j": 1, "event": event, "created": known})
+    plain = reading("kj", "created", Feature("v", "v", "BIGINT", ttl))
+    connection = tables(facts, entities)
+    promised = replace(plain, in_order=True)
+    both = [
+        connection.execute(historical_sql([facts_read], *moments(entities))).fetchall()
+        for facts_read in (plain, promised)
+    ]
+    assert both[0] == both[1]
 
 
 def test_what_arrives_late_about_an_older_moment_does_not_hide_the_newer() -> None:
