@@ -45,6 +45,6 @@ def write_batch(config: RepoConfig, view: FeatureView, rows: pa.Table) -> None:
 
 def _columns(view: FeatureView, source: LakeSource) -> set[str]:
     column = {feature: name for name, feature in source.field_mapping.items()}
-    fields = [*view.entity_columns, *view.features]
-    times = {source.timestamp_field, source.created_timestamp_column} - {""}
-    return {column.get(field.name, field.name) for field in fields} | {column.get(t, t) for t in times}
+    names = [field.name for field in (*view.entity_columns, *view.features)]
+    names += [name for name in (source.timestamp_field, source.created_timestamp_column) if name]
+    return {column.get(name, name) for name in names}
