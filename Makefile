@@ -1,7 +1,7 @@
 # One command per intent; `make` alone lists them. Every target makes the set-up that it needs.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run ui test check format bench bench-setup lock clean
+.PHONY: help run ui test check contracts format bench bench-setup lock clean
 
 PYTHON ?= $(shell command -v python3.12 >/dev/null 2>&1 && python3.12 -c '' 2>/dev/null && echo python3.12 || { command -v python3.11 >/dev/null 2>&1 && python3.11 -c '' 2>/dev/null && echo python3.11; } || echo python3)
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements.lock)
@@ -26,7 +26,10 @@ ui: .venv/run.stamp ## the Dagster UI of a company, until Ctrl-C (COMPANY=exampl
 test: .venv/dev.stamp ## every test
 	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 15
 
-check: .venv/dev.stamp ## ruff, mypy strict, sqlfluff, dg check defs
+contracts: .venv/run.stamp ## breaking changes of contracts have a new version (BASE=revision; by default where this work departs from main)
+	@$(STOCKLAKE) contract diff companies --against $(or $(BASE),parent)
+
+check: .venv/dev.stamp contracts ## contracts, ruff, mypy strict, sqlfluff, dg check defs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

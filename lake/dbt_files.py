@@ -75,7 +75,7 @@ def _variables(company: Company, contracts: Sequence[Contract]) -> dict[str, Any
                 },
                 "key": list(entity.key),
                 "sources": [
-                    _feed(contract, matches=matches)
+                    feed(contract, matches=matches)
                     for contract in sorted(contracts, key=lambda contract: contract.dataset)
                     if contract.entity == name
                 ],
@@ -96,7 +96,7 @@ def _variables(company: Company, contracts: Sequence[Contract]) -> dict[str, Any
     }
 
 
-def _feed(contract: Contract, *, matches: bool) -> dict[str, Any]:
+def feed(contract: Contract, *, matches: bool) -> dict[str, Any]:
     """Return how a raw table feeds its entity; where codes are matched, also whose codes it has and when a row is of."""
     gone = contract.deletion_column
     feed: dict[str, Any] = {
@@ -132,13 +132,14 @@ def _sources(contracts: Sequence[Contract], *, matches: bool) -> dict[str, Any]:
                 "database": ALIAS,
                 "schema": "raw",
                 "description": "What was delivered and passed its contract, every version, with file and line.",
-                "tables": [_source_table(contract) for contract in contracts],
+                "tables": [source_table(contract) for contract in contracts],
             },
         ],
     }
 
 
-def _source_table(contract: Contract) -> dict[str, Any]:
+def source_table(contract: Contract) -> dict[str, Any]:
+    """Return a raw table as dbt's `sources` describe it."""
     freshness = [check.maximum for check in contract.checks if check.kind == "freshness_days"]
     meta: dict[str, Any] = {
         "dagster": {"asset_key": ["raw", contract.dataset]},

@@ -1,13 +1,12 @@
 """The raw tables: their names and types, making and widening them, asking them for values. How rows enter is `writing.py`."""
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
 import duckdb
 
 from lake.connection import quoted_name, quoted_text, table_exists
-from lake.contracts.model import Contract
+from lake.contracts.model import Contract, is_wider
 from lake.errors import ContractError
 
 PROVENANCE = {
@@ -23,8 +22,6 @@ HISTORY = {"_valid_from": "TIMESTAMP", "_valid_to": "TIMESTAMP", "_is_current": 
 
 MOST_COLUMNS = 1_000
 """Of a raw table with columns that no contract names. The catalogue fails beyond 2,000."""
-_DECIMAL = re.compile(r"DECIMAL\((\d+), ?(\d+)\)")
-_INTEGER_DIGITS = 19
 
 
 def names(of: Iterable[str]) -> str:
@@ -78,7 +75,7 @@ def width(connection: duckdb.DuckDBPyConnection, contract: Contract) -> int:
 def _widen(connection: duckdb.DuckDBPyConnection, contract: Contract, name: str, old: str, new: str) -> None:
     """Give a column a type that holds every value of its old one."""
     column, alter = quoted_name(name), f"ALTER TABLE {table(contract)}"
-    if _is_wider(old, new):
+    if is_wider(old, new):
         connection.execute(f"{alter} ALTER COLUMN {column} SET DATA TYPE {new}")
     elif new == "VARCHAR" and contract.policy("changed_types", name) == "evolve":
         # DuckLake has no such promotion: the column is made again.
@@ -92,20 +89,6 @@ def _widen(connection: duckdb.DuckDBPyConnection, contract: Contract, name: str,
             f"{contract.path}, column {name!r}: its type is {new} now, but {old} in rows loaded before, and types only widen:"
             f" {hint}change it back, or delete the company's home folder and load everything again."
         )
-
-
-def _is_wider(old: str, new: str) -> bool:
-    """Whether every value of one type is one of the other."""
-    decimal = _DECIMAL.fullmatch(new)
-    if decimal is None:
-        return (old, new) == ("DATE", "TIMESTAMP")
-    digits, scale = int(decimal[1]), int(decimal[2])
-    if old == "BIGINT":
-        return digits - scale >= _INTEGER_DIGITS
-    before = _DECIMAL.fullmatch(old)
-    return (
-        before is not None and scale >= int(before[2]) and digits - scale >= int(before[1]) - int(before[2])
-    )
 
 
 def write_distinct(connection: duckdb.DuckDBPyConnection, reference: str, to: Path) -> bool:

@@ -31,6 +31,31 @@ def column_schema(contract: Contract) -> dg.TableSchema:
     )
 
 
+def plain_spec(spec: dg.AssetSpec) -> dict[str, object]:
+    """Return what Dagster is told of an asset, as plain values."""
+    told: dict[str, object] = {
+        "key": spec.key.to_user_string(),
+        "group": spec.group_name,
+        "description": spec.description,
+        "kinds": sorted(spec.kinds),
+        "owners": list(spec.owners),
+        "deps": [dep.asset_key.to_user_string() for dep in spec.deps],
+        "tags": {
+            name: value for name, value in sorted(spec.tags.items()) if not name.startswith("dagster/kind")
+        },
+    }
+    for name, value in spec.metadata.items():
+        told[name] = (
+            [
+                {"name": one.name, "type": one.type, "nullable": one.constraints.nullable}
+                for one in value.columns
+            ]
+            if isinstance(value, dg.TableSchema)
+            else value
+        )
+    return told
+
+
 def lineage_metadata(sources: Mapping[str, Sequence[Source]]) -> dict[str, object]:
     """Return where a table's columns come from, as Dagster draws it."""
     deps = {

@@ -43,6 +43,8 @@ OPTIONS: dict[str, frozenset[str]] = {
 """The `logicalTypeOptions` that are enforced, by logical type."""
 
 MAXIMUM_PRECISION = 38
+LENGTH_PATTERN = re.compile(r"\(\?s:\.\{(\d+),(\d*)\}\)")
+"""The pattern that `minLength` and `maxLength` become (`_length_pattern`)."""
 _ELSEWHERE = "say it with a check of kind sql_no_rows in the dataset's `quality`, or remove it"
 
 
@@ -183,13 +185,13 @@ def _check(node: Node, column: Column) -> None:
         if value is None or item.is_rejected:
             continue
         if item.value["property"] == "allowed":
-            wrong = [repr(text) for text in column.allowed or () if not _fits(column, text)]
+            wrong = [repr(text) for text in column.allowed or () if not fits(column, text)]
             if wrong:
                 value.reject(
                     f"{', '.join(wrong)} cannot stand in a column of type {_said(column)}: correct the list or the type"
                 )
         if item.value["property"] == "default" and column.default is not None:
-            if not _fits(column, column.default):
+            if not fits(column, column.default):
                 value.reject(
                     f"{column.default!r} cannot stand in a column of type {_said(column)}: correct it or the type"
                 )
@@ -227,7 +229,7 @@ def _said(column: Column) -> str:
     return f"{column.type} ({column.format})" if column.format else column.type
 
 
-def _fits(column: Column, text: str) -> bool:
+def fits(column: Column, text: str) -> bool:
     """Whether a text, written as a file would write it, is a value of the column's type."""
     try:
         match column.type:

@@ -7,7 +7,7 @@ Here: the file's location, known_at. Not here: columns (`columns.py`), what deci
 import re
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, get_args
 
 from lake.contracts import values
 from lake.contracts.checks import check_day, read_checks
@@ -17,7 +17,7 @@ from lake.contracts.document import Document, Node
 from lake.contracts.entities import read_mapping
 from lake.contracts.layout import place_columns
 from lake.contracts.loading_options import LOADING, property_node, read_loading
-from lake.contracts.model import Column, Contract, KnownAt, Limits, Location
+from lake.contracts.model import Column, Contract, KnownAt, Limits, Location, Status
 from lake.contracts.source_settings import SourceSettings, make_settings, read_settings
 from lake.contracts.standard import API_VERSION, suggest
 from lake.contracts.workbook_options import WORKBOOK, check_options, names_workbook
@@ -121,6 +121,7 @@ def _contract(root: Node, schema: Node, location: Location | None, source: Sourc
         dataset=values.sql_name(name),
         path=root.document.path,
         version=root.value["version"],
+        status="deprecated" if root.value["status"] == "deprecated" else "active",
         title=root.value.get("name", name.value),
         description=" ".join(part for part in (purpose, schema.value.get("description", "")) if part),
         owner=_owner(root),
@@ -149,9 +150,10 @@ def _check_head(root: Node) -> None:
         api.reject(f"is {api.value} and has to be {API_VERSION}: this is what is read here")
     if not re.fullmatch(r"\d+\.\d+\.\d+", version.value):
         version.reject(f"{version.value!r} is no version: write three numbers, e.g. 1.0.0")
-    if status.value != "active":
+    if status.value not in get_args(Status):
         status.reject(
-            f"is {status.value!r}, but every contract in this folder is in force: write active or move it"
+            f"is {status.value!r}, but every contract in this folder is in force: write active (or deprecated, before it"
+            " is removed), or move it"
         )
     if domain is None or domain.value not in DOMAINS:
         (domain or root).reject(

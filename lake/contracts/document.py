@@ -133,13 +133,16 @@ class Node:
         return any(keypath[:depth] == self.keypath for keypath in self.document.rejected)
 
 
-def read_document(path: Path) -> Document:
-    """Return the document of one file; what cannot be read is among its problems and its data is None."""
+def read_document(path: Path, text: bytes | None = None) -> Document:
+    """Return the document of one file; what cannot be read is among its problems and its data is None.
+
+    `text` is what it holds where it does not lie at `path` itself (an earlier version of it).
+    """
     document = Document(path)
     try:
-        if path.stat().st_size > MAXIMUM_BYTES:
+        if (path.stat().st_size if text is None else len(text)) > MAXIMUM_BYTES:
             raise _TooLarge
-        node = yaml.compose(path.read_bytes().decode("utf-8-sig"), _Loader)
+        node = yaml.compose((path.read_bytes() if text is None else text).decode("utf-8-sig"), _Loader)
         if node is None:
             document.reject((), "the file is empty: write a contract there or delete it")
         else:

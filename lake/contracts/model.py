@@ -3,6 +3,7 @@
 One contract describes one dataset: one raw table `raw.<dataset>`, fed by all files its location matches.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Union
@@ -15,6 +16,10 @@ WriteMode = Literal["append", "upsert", "replace", "replace_partition", "insert_
 Severity = Literal["stop", "warn"]
 Policy = Literal["evolve", "freeze", "quarantine", "reject"]
 PiiAction = Literal["keep", "drop", "hash"]
+Status = Literal["active", "deprecated"]
+
+_DECIMAL = re.compile(r"DECIMAL\((\d+), ?(\d+)\)")
+_INTEGER_DIGITS = 19
 
 
 @dataclass(frozen=True)
@@ -282,6 +287,8 @@ class Contract:
     """erp, logistics or spreadsheets: the kind of system it comes from."""
     location: Location
     columns: tuple[Column, ...]
+    status: Status = "active"
+    """'deprecated': in force, and to be removed with a later change (`stocklake contract diff`)."""
     write_mode: WriteMode = "append"
     duplicates: Literal["keep", "drop"] = "keep"
     """'drop': a row that repeats a whole row already read or loaded is counted as duplicate, not loaded."""
@@ -342,3 +349,17 @@ class Contract:
             if column.name == name:
                 return column
         raise KeyError(name)
+
+
+def is_wider(old: str, new: str) -> bool:
+    """Whether every value of one DuckDB type of a column is one of the other."""
+    decimal = _DECIMAL.fullmatch(new)
+    if decimal is None:
+        return (old, new) == ("DATE", "TIMESTAMP")
+    digits, scale = int(decimal[1]), int(decimal[2])
+    if old == "BIGINT":
+        return digits - scale >= _INTEGER_DIGITS
+    before = _DECIMAL.fullmatch(old)
+    return (
+        before is not None and scale >= int(before[2]) and digits - scale >= int(before[1]) - int(before[2])
+    )

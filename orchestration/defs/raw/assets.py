@@ -17,7 +17,7 @@ CHECK = "every_delivered_file_loads"
 
 def raw_assets(house: House) -> dg.AssetsDefinition:
     """Return the asset of landing and raw tables, one of each per contract."""
-    specs = [spec for contract in house.contracts for spec in _specs(contract)]
+    specs = [spec for contract in house.contracts for spec in dataset_specs(contract)]
     checks = [
         dg.AssetCheckSpec(
             CHECK, asset=["raw", contract.dataset], blocking=True, description=_CHECK_DESCRIPTION
@@ -68,7 +68,8 @@ _CHECK_DESCRIPTION = (
 )
 
 
-def _specs(contract: Contract) -> list[dg.AssetSpec]:
+def dataset_specs(contract: Contract) -> list[dg.AssetSpec]:
+    """Return the assets that a contract makes: its originals, and its raw table."""
     owner = f"team:{contract.owner.lower().replace(' ', '_')}"
     landed = dg.AssetSpec(
         ["landing", contract.dataset],
