@@ -218,12 +218,15 @@ def tables_state(
 
 
 def table_exists(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> bool:
-    """Say whether `lake.<schema>.<table>` exists at the snapshot the connection reads."""
-    row = connection.execute(
-        f"SELECT count(*) FROM information_schema.tables WHERE table_catalog = '{ALIAS}'"
-        f" AND table_schema = {quoted_text(schema)} AND table_name = {quoted_text(table)}"
-    ).fetchone()
-    return row is not None and row[0] > 0
+    """Say whether `lake.<schema>.<table>` exists at the snapshot the connection reads.
+
+    It asks for no row of it: `information_schema` would read what the catalogue knows of every table, .5 CPU s.
+    """
+    try:
+        connection.execute(f"SELECT 1 FROM {ALIAS}.{quoted_name(schema)}.{quoted_name(table)} LIMIT 0")
+    except duckdb.CatalogException:
+        return False
+    return True
 
 
 def quoted_name(name: str) -> str:

@@ -12,7 +12,8 @@ COUNTS = ("rows_read", "loaded", "quarantined", "duplicate", "unchanged", "files
 
 def status(lake: Lake) -> dict[str, Any]:
     """Return the state: rows cumulative, gates of the newest run, forecast, open proposals; and `last_run` alone."""
-    state: dict[str, Any] = {key: totals(lake)[key] for key in COUNTS}
+    counted = totals(lake)
+    state: dict[str, Any] = {key: counted[key] for key in COUNTS}
     state["unconverted"] = (_newest(lake, "unconverted_row", _UNCONVERTED, schema="core") or (0,))[0]
     state |= _control(lake) | _gates(lake) | _forecast(lake) | _orders(lake)
     releases = list_releases(lake)

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from lake import progress
 from lake.company import Company
-from lake.connection import ALIAS, Lake, table_exists
+from lake.connection import Lake, table_exists
 from lake.contracts.model import Contract
 from lake.failures import kept_rows, outcomes
 from lake.quality.expectations import Question, Validator, Verdict
@@ -107,7 +107,7 @@ def _examine(
     by_table: dict[str, list[Rule]] = {}
     for rule in rules:
         by_table.setdefault(rule.table, []).append(rule)
-    present = _tables(connection)
+    present = {table for table in by_table if table_exists(connection, *table.split("."))}
     news, known = (
         News(0, snapshot_id),
         {result.rule_version: result for result in earlier.results} if earlier else {},
@@ -132,14 +132,6 @@ def _examine(
                 found.results.append(_missing(table))
             stage.advance(note=table)
     return found
-
-
-def _tables(connection: duckdb.DuckDBPyConnection) -> set[str]:
-    rows = connection.execute(
-        "SELECT table_schema || '.' || table_name FROM information_schema.tables WHERE table_catalog = ?",
-        [ALIAS],
-    ).fetchall()
-    return {row[0] for row in rows}
 
 
 def _note(

@@ -18,7 +18,7 @@ from orchestration.house import (
     refuse_unfinished_loading,
     stage,
 )
-from orchestration.metadata import lineage_metadata, table_metadata
+from orchestration.metadata import lineage_metadata, tables_metadata
 
 
 class _Translator(DagsterDbtTranslator):
@@ -66,10 +66,10 @@ def dbt_models(house: House) -> dg.AssetsDefinition:
         # What was not built again comes from where it came before: told once, Dagster's home stays small.
         manifest = None if report.is_standing else transform.built_manifest(opened.company, opened.contracts)
         lineage = column_lineage(manifest, opened.company.dbt / "lineage.json") if manifest else {}
-        for spec in _upstream_first(specs):
-            name = ".".join(spec.key.path)
-            metadata = table_metadata(opened.lake, name) | lineage_metadata(lineage.get(name, {}))
-            yield dg.MaterializeResult(spec.key, metadata=metadata | {"unchanged": report.is_standing})
+        keys = {".".join(spec.key.path): spec.key for spec in _upstream_first(specs)}
+        for name, metadata in tables_metadata(opened.lake, keys).items():
+            more = lineage_metadata(lineage.get(name, {})) | {"unchanged": report.is_standing}
+            yield dg.MaterializeResult(keys[name], metadata=metadata | more)
         outcomes = {node.unique_id: node for node in report.tests}
         for unique_id, spec in tests.items():
             yield _check_result(spec, outcomes[unique_id])

@@ -13,7 +13,7 @@ import polars as pl
 from lake.releases import Release
 from orchestration import frames
 from orchestration.house import WRITER_POOL, House, HouseResource, stage
-from orchestration.metadata import picture, table_metadata
+from orchestration.metadata import picture, tables_metadata
 
 if TYPE_CHECKING:
     from models.forecasting.pipeline import ForecastResult
@@ -61,8 +61,9 @@ def forecast_assets() -> dg.AssetsDefinition:
                     "series_forecast": result.series_forecast,
                     "skill_vs_seasonal_naive": result.skill_vs_seasonal_naive,
                 }
+        shown = tables_metadata(opened.lake, [f"forecasts.{table}" for table in TABLES])
         for table in TABLES:
-            metadata = table_metadata(opened.lake, f"forecasts.{table}") | {"release": release.release_id}
+            metadata = shown[f"forecasts.{table}"] | {"release": release.release_id}
             if table == "demand_forecast":
                 metadata["forecast fan"] = picture(fan(opened, release))
             yield dg.MaterializeResult(["forecasts", table], metadata=metadata)

@@ -7,7 +7,7 @@ import dagster as dg
 from lake.contracts.entities import load_entities
 from lake.matching.step import match
 from orchestration.house import WRITER_POOL, House, HouseResource, refuse_unfinished_loading, stage
-from orchestration.metadata import table_metadata
+from orchestration.metadata import tables_metadata
 
 _DESCRIPTIONS = {
     "crosswalk": "One row per code of a system and time that it means something else: its conformed id, and why.",
@@ -44,8 +44,8 @@ def crosswalk_assets(house: House) -> dg.AssetsDefinition:
             refuse_unfinished_loading(opened)
             report = match(opened.company, opened.contracts, run_id=context.run.run_id)
             record.counts |= {"codes_linked": sum(report.linked.values()), "codes_queued": report.queued}
-        for spec in specs:
-            metadata = table_metadata(opened.lake, ".".join(spec.key.path))
-            yield dg.MaterializeResult(spec.key, metadata=metadata | {"unchanged": report.is_standing})
+        keys = {".".join(spec.key.path): spec.key for spec in specs}
+        for name, metadata in tables_metadata(opened.lake, keys).items():
+            yield dg.MaterializeResult(keys[name], metadata=metadata | {"unchanged": report.is_standing})
 
     return match_codes
