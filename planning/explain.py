@@ -16,7 +16,8 @@ import polars as pl
 from lake.connection import Lake, table_exists
 from lake.errors import InputError
 from lake.releases import Release, list_releases
-from models.inventory.safety_stock import demand_quantile, fill_rate, protection_period
+from models.inventory.distributions import demand_quantile
+from models.inventory.safety_stock import fill_rate, protection_period
 from planning.facts import Fact, newest_facts
 from planning.narrate import order_lines
 

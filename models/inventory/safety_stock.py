@@ -1,24 +1,18 @@
-"""Demand over the time that stock has to last, its quantiles, and the two meanings of service.
+"""Safety stock: how long stock has to last, and the two meanings of service.
 
-Belongs here: distribution of demand over lead time + review, cycle service level (type 1: the share of cycles that
-end without a stock-out) and fill rate (type 2: the share of units served from stock). Never mix the two.
-Not here: when and how much to order (`policies.py`).
+Belongs here: demand over lead time + review, cycle service level (type 1: the share of cycles that end without a
+stock-out) and fill rate (type 2: the share of units served from stock), each computed for a level and solved for one.
+Never mix the two. Not here: the laws of demand (`distributions.py`); levels that weigh costs (`newsvendor.py`,
+`s_s.py`, `r_q.py`, `periodic_review.py`); how much to order (`policies.py`).
 """
 
-from typing import Literal, cast
+from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from numpy.typing import ArrayLike
 
-Floats = NDArray[np.float64]
-Distribution = Literal["normal", "gamma", "negative_binomial"]
-
-SLOW_MOVER_UNITS = 10.0
-"""Below this mean over the protection period, demand is counted in single units: a discrete distribution."""
-SKEWED_VARIATION = 0.5
-"""Above this coefficient of variation the normal puts too much on negative demand: gamma."""
-
+from models.inventory.arguments import Floats, above_zero, not_negative, refuse_where, shares
+from models.inventory.distributions import demand_probability, demand_quantile, expected_shortage
 
 def protection_period(
     mean_units_per_day: ArrayLike,
@@ -40,73 +34,45 @@ def protection_period(
     >>> float(mean), float(std.round(4))
     (140.0, 22.9347)
     """
-    mu, variance, lead, lead_std, review = _floats(
-        mean_units_per_day, variance_per_day, lead_time_mean_days, lead_time_std_days, review_period_days
+    mu, variance, lead, lead_std, review = not_negative(
+        mean_units_per_day=mean_units_per_day,
+        variance_per_day=variance_per_day,
+        lead_time_mean_days=lead_time_mean_days,
+        lead_time_std_days=lead_time_std_days,
+        review_period_days=review_period_days,
     )
     days = lead + review
     return days * mu, np.sqrt(days * variance + mu**2 * lead_std**2)
 
 
-def distribution_for(mean_units: ArrayLike, std_units: ArrayLike) -> NDArray[np.str_]:
-    """Return the distribution that fits the nature of each item's demand over the protection period.
-
-    'negative_binomial' for slow movers (mean below 10 units), 'gamma' for skewed demand (std / mean above .5),
-    else 'normal'. The two thresholds follow the rules of
-    thumb of Silver, Pyke & Thomas 2017, ch. 6.
-
-    >>> distribution_for([3, 40, 40], [4, 30, 8]).tolist()
-    ['negative_binomial', 'gamma', 'normal']
-    """
-    mean, std = _floats(mean_units, std_units)
-    return np.where(
-        mean < SLOW_MOVER_UNITS,
-        "negative_binomial",
-        np.where(std > SKEWED_VARIATION * mean, "gamma", "normal"),
-    )
-
-
-def demand_quantile(
-    probability: ArrayLike, mean_units: ArrayLike, std_units: ArrayLike, distribution: ArrayLike
+def safety_stock(
+    cycle_service_level: ArrayLike, mean_units: ArrayLike, std_units: ArrayLike, distribution: ArrayLike
 ) -> Floats:
-    """Return the demand (units) that is not exceeded with `probability`.
+    """Return SS = F^-1(alpha) - mu, units above mean demand that reach the cycle service level alpha.
 
-    `distribution` names one of `Distribution` per item. A negative binomial needs std^2 > mean; where that does not
-    hold it is its limit, the Poisson. Mean 0 gives 0 and std 0 the mean.
+    `mean_units` and `std_units` are of demand over the whole protection period (`protection_period`, which carries the
+    risk of the lead time too). For normal demand it is z sigma. Source: Silver, Pyke & Thomas 2017, ch. 6.
 
-    >>> demand_quantile(0.95, [100, 100, 4], [20, 80, 3], ["normal", "gamma", "negative_binomial"]).round(3).tolist()
-    [132.897, 256.971, 10.0]
+    >>> safety_stock(0.95, 140, [0, 22.9347], "normal").round(3).tolist()
+    [0.0, 37.724]
     """
-    probability, mean, std = _floats(probability, mean_units, std_units)
-    probability, mean, std, names = np.broadcast_arrays(probability, mean, std, np.asarray(distribution))
-    result = np.array(mean, dtype=np.float64)
-    for name in np.unique(names):
-        law = _law(cast("Distribution", str(name)))
-        here = (names == name) & (mean > 0) & (std > 0)
-        if here.any():
-            result[here] = law.quantile(probability[here], mean[here], std[here])
-    return result
+    (level,) = shares(cycle_service_level=cycle_service_level)
+    mean, std = not_negative(mean_units=mean_units, std_units=std_units)
+    return np.asarray(demand_quantile(level, mean, std, distribution) - mean)
 
 
-def expected_shortage(
-    stock_units: ArrayLike, mean_units: ArrayLike, std_units: ArrayLike, distribution: ArrayLike
+def cycle_service_level(
+    level_units: ArrayLike, mean_units: ArrayLike, std_units: ArrayLike, distribution: ArrayLike
 ) -> Floats:
-    """Return the loss function n(s) = E[(D - s)+], the units that stock `s` is expected to be short.
+    """Return the type-1 service of a level: alpha = P(D <= level), the share of cycles without a stock-out.
 
-    Normal: sigma (phi(z) - z (1 - Phi(z))), Snyder & Shen, ch. 4; gamma and negative binomial follow from
-    x f(x; k) = mean f(x; k + 1), k the shape.
+    The level is the reorder point and D demand over the lead time where stock is watched all the time; it is S and D
+    demand over lead time + review where it is looked at every so often. Source: Silver, Pyke & Thomas 2017, ch. 6.
 
-    >>> expected_shortage(10, [10, 10], [2, 8], ["normal", "gamma"]).round(4).tolist()
-    [0.7979, 3.0278]
+    >>> cycle_service_level(177.724, 140, 22.9347, "normal").round(3).tolist()
+    0.95
     """
-    stock, mean, std = _floats(stock_units, mean_units, std_units)
-    stock, mean, std, names = np.broadcast_arrays(stock, mean, std, np.asarray(distribution))
-    result = np.array(np.maximum(mean - stock, 0.0), dtype=np.float64)
-    for name in np.unique(names):
-        law = _law(cast("Distribution", str(name)))
-        here = (names == name) & (mean > 0) & (std > 0)
-        if here.any():
-            result[here] = law.shortage(stock[here], mean[here], std[here])
-    return np.maximum(result, 0.0)
+    return demand_probability(level_units, mean_units, std_units, distribution)
 
 
 def fill_rate(
@@ -124,8 +90,8 @@ def fill_rate(
     >>> round(float(fill_rate(160, (140, 22.9), (70, 21.5), "normal")), 4)
     0.9655
     """
-    mean, std = _floats(*protection)
-    lead_mean, lead_std = _floats(*lead_time)
+    mean, std = not_negative(protection_mean_units=protection[0], protection_std_units=protection[1])
+    lead_mean, lead_std = not_negative(lead_time_mean_units=lead_time[0], lead_time_std_units=lead_time[1])
     short = expected_shortage(order_up_to_units, mean, std, distribution) - expected_shortage(
         order_up_to_units, lead_mean, lead_std, distribution
     )
@@ -135,66 +101,92 @@ def fill_rate(
     return np.clip(share, 0.0, 1.0)
 
 
-class _Normal:
-    @staticmethod
-    def quantile(probability: Floats, mean: Floats, std: Floats) -> Floats:
-        return np.asarray(stats.norm.ppf(probability, mean, std))
+def continuous_fill_rate(
+    reorder_point_units: ArrayLike,
+    order_quantity_units: ArrayLike,
+    lead_time: tuple[ArrayLike, ArrayLike],
+    distribution: ArrayLike,
+) -> Floats:
+    """Return the type-2 service of (r, Q) under continuous review: beta = 1 - (n(r) - n(r + Q)) / Q.
 
-    @staticmethod
-    def shortage(stock: Floats, mean: Floats, std: Floats) -> Floats:
-        z = (stock - mean) / std
-        return np.asarray(std * (stats.norm.pdf(z) - z * stats.norm.sf(z)))
+    `lead_time` is (mean, std) of demand over the lead time, in units; n is its loss function. Demand comes in small
+    steps and is backlogged. Source: Hadley & Whitin 1963, ch. 4; Axsaeter 2015, Inventory Control, sec. 5.3.
 
-
-class _Gamma:
-    @staticmethod
-    def quantile(probability: Floats, mean: Floats, std: Floats) -> Floats:
-        return np.asarray(stats.gamma.ppf(probability, (mean / std) ** 2, scale=std**2 / mean))
-
-    @staticmethod
-    def shortage(stock: Floats, mean: Floats, std: Floats) -> Floats:
-        shape, scale = (mean / std) ** 2, std**2 / mean
-        above = stats.gamma.sf(stock, shape + 1, scale=scale)
-        return np.asarray(mean * above - stock * stats.gamma.sf(stock, shape, scale=scale))
-
-
-class _NegativeBinomial:
-    """Counts; the Poisson, its limit, where std^2 does not exceed the mean."""
-
-    @staticmethod
-    def quantile(probability: Floats, mean: Floats, std: Floats) -> Floats:
-        poisson, size, share = _NegativeBinomial._parameters(mean, std)
-        counts = stats.nbinom.ppf(probability, size, share)
-        return np.asarray(np.where(poisson, stats.poisson.ppf(probability, mean), counts))
-
-    @staticmethod
-    def shortage(stock: Floats, mean: Floats, std: Floats) -> Floats:
-        poisson, size, share = _NegativeBinomial._parameters(mean, std)
-        whole = np.floor(stock)
-        counts = mean * stats.nbinom.sf(whole - 1, size + 1, share) - stock * stats.nbinom.sf(
-            whole, size, share
-        )
-        limit = mean * stats.poisson.sf(whole - 1, mean) - stock * stats.poisson.sf(whole, mean)
-        return np.asarray(np.where(poisson, limit, counts))
-
-    @staticmethod
-    def _parameters(mean: Floats, std: Floats) -> tuple[NDArray[np.bool_], Floats, Floats]:
-        variance = std**2
-        poisson = variance <= mean * (1 + 1e-9)
-        spread = np.where(poisson, 2 * mean, variance)
-        return poisson, mean**2 / (spread - mean), mean / spread
+    >>> continuous_fill_rate(110, [40, 400], (100, 20), "normal").round(4).tolist()
+    [0.9021, 0.9901]
+    """
+    (quantity,) = above_zero(order_quantity_units=order_quantity_units)
+    point = np.asarray(reorder_point_units, dtype=np.float64)
+    mean, std = not_negative(lead_time_mean_units=lead_time[0], lead_time_std_units=lead_time[1])
+    short = expected_shortage(point, mean, std, distribution) - expected_shortage(
+        point + quantity, mean, std, distribution
+    )
+    return np.clip(1 - short / quantity, 0.0, 1.0)
 
 
-def _law(name: Distribution) -> type[_Normal] | type[_Gamma] | type[_NegativeBinomial]:
-    laws: dict[str, type[_Normal] | type[_Gamma] | type[_NegativeBinomial]] = {
-        "normal": _Normal,
-        "gamma": _Gamma,
-        "negative_binomial": _NegativeBinomial,
-    }
-    if name not in laws:
-        raise ValueError(f"unknown distribution {name!r}: one of {', '.join(laws)}")
-    return laws[name]
+def reorder_point_for_fill_rate(
+    target_fill_rate: ArrayLike,
+    order_quantity_units: ArrayLike,
+    lead_time: tuple[ArrayLike, ArrayLike],
+    distribution: ArrayLike,
+) -> Floats:
+    """Return the least r whose `continuous_fill_rate` reaches the target, in units (it may lie below 0).
+
+    By bisection, to a millionth of a unit or of the demand at hand.
+
+    >>> reorder_point_for_fill_rate(0.99, [40, 400], (100, 20), "normal").round(2).tolist()
+    [133.25, 109.86]
+    """
+    (target,) = shares(target_fill_rate=target_fill_rate)
+    (quantity,) = above_zero(order_quantity_units=order_quantity_units)
+    mean, std = not_negative(lead_time_mean_units=lead_time[0], lead_time_std_units=lead_time[1])
+    return _least_level(
+        lambda point: continuous_fill_rate(point, quantity, (mean, std), distribution),
+        target,
+        -quantity,
+        mean + 10 * std + 1,
+    )
 
 
-def _floats(*values: ArrayLike) -> tuple[Floats, ...]:
-    return tuple(np.asarray(value, dtype=np.float64) for value in values)
+def order_up_to_for_fill_rate(
+    target_fill_rate: ArrayLike,
+    protection: tuple[ArrayLike, ArrayLike],
+    lead_time: tuple[ArrayLike, ArrayLike],
+    distribution: ArrayLike,
+) -> Floats:
+    """Return the least S whose `fill_rate` under periodic review reaches the target, in units.
+
+    Arguments as there; the review period must have demand. By bisection, to a millionth as above.
+
+    >>> order_up_to_for_fill_rate([0.95, 0.99], (140, 22.9), (70, 21.5), "normal").round(2).tolist()
+    [155.11, 173.93]
+    """
+    (target,) = shares(target_fill_rate=target_fill_rate)
+    mean, std = not_negative(protection_mean_units=protection[0], protection_std_units=protection[1])
+    lead_mean, lead_std = not_negative(lead_time_mean_units=lead_time[0], lead_time_std_units=lead_time[1])
+    refuse_where(mean <= lead_mean, "demand over the review period must be above 0: a fill rate needs demand")
+    return _least_level(
+        lambda level: fill_rate(level, (mean, std), (lead_mean, lead_std), distribution),
+        target,
+        np.zeros(()),
+        mean + 10 * std + 1,
+    )
+
+
+def _least_level(
+    service: Callable[[Floats], Floats], target: Floats, low: Floats, high: Floats
+) -> Floats:
+    """The least level between `low` and `high` (raised as far as needed) whose service, which grows, reaches the target."""
+    low, high, target, _ = (np.array(part) for part in np.broadcast_arrays(low, high, target, service(high)))
+    for _ in range(60):
+        missing = service(high) < target
+        if not missing.any():
+            break
+        high = np.where(missing, 2 * high, high)
+    for _ in range(200):
+        middle = (low + high) / 2
+        enough = service(middle) >= target
+        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
+        if (high - low <= 1e-6 * np.maximum(1.0, 1e-2 * np.abs(high))).all():
+            break
+    return np.asarray(high)

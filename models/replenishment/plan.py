@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lake.company import Replenishment
 from lake.errors import InputError
-from models.inventory import eoq, policies, safety_stock
+from models.inventory import distributions, eoq, policies, safety_stock
 from models.replenishment import money
 from models.replenishment.demand import DemandAhead, demand_ahead
 from models.replenishment.inputs import (
@@ -211,8 +211,8 @@ def _levels(
     mean, std = safety_stock.protection_period(
         window_mean / days, window_variance / days, lead, lead_std, settings.review_period_days
     )
-    law = safety_stock.distribution_for(mean, std)
-    target = safety_stock.demand_quantile(_number(rows, "cycle_service_level"), mean, std, law)
+    law = distributions.distribution_for(mean, std)
+    target = distributions.demand_quantile(_number(rows, "cycle_service_level"), mean, std, law)
     safety = np.maximum(target - mean, 0.0)
     economic = _economic_quantity(demand.mean_per_day[at], price, settings)
     review_mean, _ = demand.over(at, np.full(len(at), float(settings.review_period_days)))
@@ -289,7 +289,7 @@ def _legacy(
     """
     lead = _number(rows, "contract_days")
     level = _number(rows, "cycle_service_level")
-    z = safety_stock.demand_quantile(level, 1.0, 1.0, "normal") - 1
+    z = distributions.demand_quantile(level, 1.0, 1.0, "normal") - 1
     per_day, sigma = demand.mean_per_day[at], np.sqrt(demand.variance_per_day[at])
     point = per_day * lead + z * sigma * np.sqrt(lead)
     weekly = per_day * (lead + 7) + z * sigma * np.sqrt(lead + 7)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from models.inventory.safety_stock import demand_quantile, distribution_for
+from models.inventory.distributions import demand_quantile, distribution_for
 from models.replenishment.demand import demand_ahead
 
 DAYS_SHOWN = 56
