@@ -61,6 +61,4 @@ def moving_average_orders(demand_units: ArrayLike, lead_time_periods: int, windo
         raise ValueError(
             f"demand_units has {demand.shape[-1]} periods, too few for a mean over {window}: at least {window + 1} are needed"
         )
-    return np.asarray(
-        demand[..., window:] + lead * (demand[..., window:] - demand[..., :-window]) / window
-    )
+    return np.asarray(demand[..., window:] + lead * (demand[..., window:] - demand[..., :-window]) / window)

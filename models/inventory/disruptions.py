@@ -71,7 +71,7 @@ def economic_order_quantity_with_disruptions(
     >>> [float(part.round(4)) for part in economic_order_quantity_with_disruptions(8, 0.225, 5, 1300, 1.5, 14)]
     [772.8111, 173.95]
     """
-    fixed, holding, lost, demand, down, up = given = _order_arguments(
+    fixed, holding, lost, demand, *_ = given = _order_arguments(
         fixed_cost_per_order,
         holding_cost_per_unit_year,
         lost_sale_cost_per_unit,

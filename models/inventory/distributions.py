@@ -68,7 +68,12 @@ def expected_shortage(
     [0.7979, 3.0278]
     """
     short = _by_law(
-        "shortage", stock_units, mean_units, std_units, distribution, lambda stock, mean: np.maximum(mean - stock, 0)
+        "shortage",
+        stock_units,
+        mean_units,
+        std_units,
+        distribution,
+        lambda stock, mean: np.maximum(mean - stock, 0),
     )
     return np.maximum(short, 0.0)
 
@@ -81,7 +86,9 @@ def demand_probability(
     >>> demand_probability(12, 10, [2, 8], ["normal", "gamma"]).round(4).tolist()
     [0.8413, 0.6917]
     """
-    return _by_law("probability", stock_units, mean_units, std_units, distribution, lambda stock, mean: stock >= mean)
+    return _by_law(
+        "probability", stock_units, mean_units, std_units, distribution, lambda stock, mean: stock >= mean
+    )
 
 
 def poisson_probabilities(mean_units: float, tail: float = TAIL) -> Floats:

@@ -49,7 +49,9 @@ def economic_order_quantity(
     >>> float(economic_order_quantity(8, 0.225, 1300).round(10))
     304.0467800264
     """
-    fixed, holding, demand = _eoq_arguments(fixed_cost_per_order, holding_cost_per_unit_year, demand_units_per_year)
+    fixed, holding, demand = _eoq_arguments(
+        fixed_cost_per_order, holding_cost_per_unit_year, demand_units_per_year
+    )
     with np.errstate(divide="ignore", invalid="ignore"):
         quantity = np.sqrt(2 * fixed * demand / holding)
     return np.where(fixed * demand == 0, 0.0, quantity)
@@ -69,7 +71,9 @@ def annual_order_and_holding_cost(
     69.725
     """
     (quantity,) = above_zero(order_quantity_units=order_quantity_units)
-    fixed, holding, demand = _eoq_arguments(fixed_cost_per_order, holding_cost_per_unit_year, demand_units_per_year)
+    fixed, holding, demand = _eoq_arguments(
+        fixed_cost_per_order, holding_cost_per_unit_year, demand_units_per_year
+    )
     return np.asarray(fixed * demand / quantity + holding * quantity / 2)
 
 
@@ -88,7 +92,9 @@ def economic_order_quantity_with_backorders(
     >>> [float(part.round(6)) for part in economic_order_quantity_with_backorders(8, 0.225, 5, 1300)]
     [310.812555, 0.043062, 66.921364]
     """
-    fixed, holding, demand = _eoq_arguments(fixed_cost_per_order, holding_cost_per_unit_year, demand_units_per_year)
+    fixed, holding, demand = _eoq_arguments(
+        fixed_cost_per_order, holding_cost_per_unit_year, demand_units_per_year
+    )
     (backorder,) = above_zero(backorder_cost_per_unit_year=backorder_cost_per_unit_year)
     share = holding / (holding + backorder)
     quantity = economic_order_quantity(fixed, holding * (1 - share), demand)
@@ -109,13 +115,13 @@ def economic_production_quantity(
     >>> [float(part.round(6)) for part in economic_production_quantity(8, 0.225, 1300, 2000)]
     [513.93286, 40.472213]
     """
-    fixed, holding, demand = _eoq_arguments(fixed_cost_per_order, holding_cost_per_unit_year, demand_units_per_year)
+    fixed, holding, demand = _eoq_arguments(
+        fixed_cost_per_order, holding_cost_per_unit_year, demand_units_per_year
+    )
     (rate,) = above_zero(production_units_per_year=production_units_per_year)
     refuse_where(rate <= demand, "production_units_per_year must exceed demand, or no stock is ever built up")
     slowed = holding * (1 - demand / rate)
-    return OrderPlan(
-        economic_order_quantity(fixed, slowed, demand), np.sqrt(2 * fixed * demand * slowed)
-    )
+    return OrderPlan(economic_order_quantity(fixed, slowed, demand), np.sqrt(2 * fixed * demand * slowed))
 
 
 def order_quantity_with_all_units_discount(

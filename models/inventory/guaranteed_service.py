@@ -75,7 +75,9 @@ def _read_back(tree: "_Tree", tables: dict[str, Floats]) -> ServicePlan:
     root = tree.leaves_first[-1][0]
     cost = float(tables[root].min())
     if not np.isfinite(cost):
-        raise ValueError("no service times keep every promise: a stage's outbound_service_periods is shorter than its suppliers allow")
+        raise ValueError(
+            "no service times keep every promise: a stage's outbound_service_periods is shorter than its suppliers allow"
+        )
     for name, parent in reversed(tree.leaves_first):
         open_to = tables[name].copy()
         if name != root and tree.is_arc(name, parent):
@@ -113,7 +115,9 @@ class _Tree:
         try:
             upstream_first = list(graphlib.TopologicalSorter(self.suppliers).static_order())
         except graphlib.CycleError as error:
-            raise ValueError(f"the stages supply each other in a circle: {' -> '.join(error.args[1])}") from None
+            raise ValueError(
+                f"the stages supply each other in a circle: {' -> '.join(error.args[1])}"
+            ) from None
         self.std = self._stds(upstream_first)
         self._longest = self._longest_wait(upstream_first)
 
@@ -128,7 +132,9 @@ class _Tree:
         limit = stage.outbound_service_periods
         if limit is None:
             limit = self._longest if self._customers[name] else 0
-        allowed = (covered >= 0) & (times[:, None] <= limit) & (times[None, :] >= stage.inbound_service_periods)
+        allowed = (
+            (covered >= 0) & (times[:, None] <= limit) & (times[None, :] >= stage.inbound_service_periods)
+        )
         bound = stage.demand_bound_constant * self.std[name] * np.sqrt(np.maximum(covered, 0))
         return np.where(allowed, stage.holding_cost_per_unit_period * bound, np.inf)
 
@@ -143,9 +149,13 @@ class _Tree:
                     waiting.append(near)
         if len(reached) < len(self.stages):
             alone = next(name for name in self.stages if name not in reached)
-            raise ValueError(f"stage {alone!r} is not connected with {root!r}: plan separate trees separately")
+            raise ValueError(
+                f"stage {alone!r} is not connected with {root!r}: plan separate trees separately"
+            )
         if len(self._arcs) >= len(self.stages):
-            raise ValueError("the arcs close a circle, seen without their direction: only trees can be planned exactly")
+            raise ValueError(
+                "the arcs close a circle, seen without their direction: only trees can be planned exactly"
+            )
         return list(reversed(reached.items()))
 
     def _stds(self, upstream_first: list[str]) -> dict[str, float]:

@@ -44,9 +44,13 @@ def joint_replenishment(
     holding, demand = above_zero(
         holding_cost_per_unit_year=holding_cost_per_unit_year, demand_units_per_year=demand_units_per_year
     )
-    minor, rate, demand = (np.atleast_1d(part) for part in np.broadcast_arrays(minor, holding * demand, demand))
+    minor, rate, demand = (
+        np.atleast_1d(part) for part in np.broadcast_arrays(minor, holding * demand, demand)
+    )
     if minor.ndim > 1 or minor.size == 0:
-        raise ValueError(f"joint_replenishment takes one family, a list of items, and the shape is {minor.shape}")
+        raise ValueError(
+            f"joint_replenishment takes one family, a list of items, and the shape is {minor.shape}"
+        )
     together = np.sqrt(2 * (major + minor.sum()) / rate.sum())
     most = float(major + minor.sum()) / together + together * rate.sum() / 2
     best_ever = np.inf, together, np.ones(len(minor), dtype=np.int64)

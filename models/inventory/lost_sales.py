@@ -11,19 +11,20 @@ arrives L periods later.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import sparse
 
 from models.inventory.arguments import Floats, Integers, above_zero, probabilities, whole
+from models.inventory.markov_chains import long_run
 
 Policy = Callable[[Integers], Integers]
 """From states (one per row) to orders in whole units."""
 
 _TOLERANCE = 1e-9
-_MOST_STATES = 20_000_000
+_MOST_STATES = 5_000_000
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class LostSales:
     """Of 0, 1, 2, ... units in a period, e.g. `distributions.poisson_probabilities`."""
 
     def __post_init__(self) -> None:
+        """Refuse what is no problem of this kind."""
         above_zero(
             holding_cost_per_unit_period=self.holding_cost_per_unit_period,
             lost_sale_cost_per_unit=self.lost_sale_cost_per_unit,
@@ -55,7 +57,9 @@ class LostSales:
         chances, on_hand = self.chances, np.arange(int(on_hand_units.max()) + 1)
         left = np.maximum(on_hand[:, None] - np.arange(len(chances)), 0) @ chances
         mean = np.arange(len(chances)) @ chances
-        costs = self.holding_cost_per_unit_period * left + self.lost_sale_cost_per_unit * (left - on_hand + mean)
+        costs = self.holding_cost_per_unit_period * left + self.lost_sale_cost_per_unit * (
+            left - on_hand + mean
+        )
         return np.asarray(costs[on_hand_units])
 
     def leftover_chances(self, most_on_hand: int) -> Floats:
@@ -73,7 +77,9 @@ class LostSales:
         demand = self.chances
         for _ in range(periods - 1):
             demand = np.convolve(demand, self.chances)
-        ratio = self.lost_sale_cost_per_unit / (self.lost_sale_cost_per_unit + self.holding_cost_per_unit_period)
+        ratio = self.lost_sale_cost_per_unit / (
+            self.lost_sale_cost_per_unit + self.holding_cost_per_unit_period
+        )
         return int(np.searchsorted(np.cumsum(demand), ratio - 1e-12))
 
 
@@ -96,7 +102,11 @@ def optimal_cost(problem: LostSales) -> float:
     >>> round(optimal_cost(LostSales(1, 4, 1, poisson_probabilities(5))), 3)
     4.041
     """
-    lead, most, largest = problem.lead_time_periods, problem.quantile(problem.lead_time_periods + 1), problem.quantile(1)
+    lead, most, largest = (
+        problem.lead_time_periods,
+        problem.quantile(problem.lead_time_periods + 1),
+        problem.quantile(1),
+    )
     shape = (most + 1, *[largest + 1] * (lead - 1))
     if np.prod(shape) * (largest + 1) > _MOST_STATES:
         raise ValueError(
@@ -125,28 +135,24 @@ def optimal_cost(problem: LostSales) -> float:
 def average_cost(problem: LostSales, policy: Policy) -> float:
     """Return the exact average cost per period of a policy, over the states that it reaches from an empty system.
 
-    `policy` maps states, one per row (units on hand, then orders under way), to orders. The long-run distribution is
-    iterated until the cost stands to 1e-9. Raises `ValueError` for a policy that orders less than 0, or reaches more
-    states than fit in memory.
+    `policy` maps states, one per row (units on hand, then orders under way), to orders. Raises `ValueError` for a policy
+    that orders less than 0 or no whole units, or reaches more states than fit in memory.
 
     >>> from models.inventory.distributions import poisson_probabilities
     >>> problem = LostSales(1, 4, 1, poisson_probabilities(5))
     >>> round(average_cost(problem, base_stock(11)), 3)
-    0
+    4.21
     """
-    states, orders = _reachable(problem, policy)
-    following = _transitions(problem, states, orders)
-    cost = problem.period_cost(states[:, 0])
-    chances = np.full(len(states), 1 / len(states))
-    before = np.inf
-    for _ in range(100_000):
-        # Mean of two periods: chains that go round in a circle settle as well.
-        chances = 0.25 * chances + 0.75 * (following @ chances)
-        average = float(chances @ cost)
-        if abs(average - before) <= _TOLERANCE * average * 0.1:
-            return average
-        before = average
-    return average
+
+    def step(states: Integers) -> tuple[Integers, Integers, Floats]:
+        table = problem.leftover_chances(int(states[:, 0].max()))[states[:, 0]]
+        origin, remaining = np.nonzero(table)
+        pipeline = np.concatenate([states[:, 1:], _orders(policy, states)[:, None]], axis=1)[origin]
+        pipeline[:, 0] += remaining
+        return pipeline, origin, table[origin, remaining]
+
+    states, shares = long_run(np.zeros(problem.lead_time_periods, dtype=np.int64), step)
+    return float(shares @ problem.period_cost(states[:, 0]))
 
 
 def base_stock(level_units: int) -> Policy:
@@ -165,7 +171,9 @@ def myopic(problem: LostSales) -> Policy:
     The least order q with P(X + q >= D) >= p / (p + h), X the stock left just before it arrives and D the demand of that
     period: the exact convolution for each state. Source: Morton 1971; Zipkin 2008.
     """
-    ratio = problem.lost_sale_cost_per_unit / (problem.lost_sale_cost_per_unit + problem.holding_cost_per_unit_period)
+    ratio = problem.lost_sale_cost_per_unit / (
+        problem.lost_sale_cost_per_unit + problem.holding_cost_per_unit_period
+    )
 
     def order(states: Integers) -> Integers:
         most, largest = int(states.sum(axis=1).max()), len(problem.chances) - 1
@@ -176,7 +184,9 @@ def myopic(problem: LostSales) -> Policy:
             stock = _shifted(stock @ left, arriving)
         stock = stock @ left
         # lasts[x, q] = P(D <= x + q)
-        lasts = np.cumsum(problem.chances)[np.minimum(np.add.outer(np.arange(most + 1), np.arange(largest + 1)), largest)]
+        lasts = np.cumsum(problem.chances)[
+            np.minimum(np.add.outer(np.arange(most + 1), np.arange(largest + 1)), largest)
+        ]
         return np.asarray(np.argmax(stock @ lasts >= ratio - 1e-12, axis=1), dtype=np.int64)
 
     return order
@@ -184,7 +194,9 @@ def myopic(problem: LostSales) -> Policy:
 
 def tune_base_stock(problem: LostSales) -> TunedPolicy:
     """Return the base-stock policy of least exact cost; the cost is convex in the level (Janakiraman & Roundy 2004)."""
-    level, cost = _lowest(lambda at: average_cost(problem, base_stock(at)), problem.quantile(problem.lead_time_periods + 1))
+    level, cost = _lowest(
+        lambda at: average_cost(problem, base_stock(at)), problem.quantile(problem.lead_time_periods + 1)
+    )
     return TunedPolicy(base_stock(level), {"level_units": level}, cost)
 
 
@@ -193,10 +205,14 @@ def tune_capped_base_stock(problem: LostSales) -> TunedPolicy:
     mean = int(np.arange(len(problem.chances)) @ problem.chances)
     start, best = problem.quantile(problem.lead_time_periods + 1), TunedPolicy(base_stock(0), {}, np.inf)
     for cap in range(max(mean, 1), problem.quantile(1) + 1):
-        start, cost = _lowest(lambda at, cap=cap: average_cost(problem, capped_base_stock(at, cap)), start)
+        start, cost = _lowest(partial(_capped_cost, problem, cap), start)
         if cost < best.cost_per_period:
             best = TunedPolicy(capped_base_stock(start, cap), {"level_units": start, "cap_units": cap}, cost)
     return best
+
+
+def _capped_cost(problem: LostSales, cap_units: int, level_units: int) -> float:
+    return average_cost(problem, capped_base_stock(level_units, cap_units))
 
 
 def _lowest(cost: Callable[[int], float], start: int) -> tuple[int, float]:
@@ -208,57 +224,11 @@ def _lowest(cost: Callable[[int], float], start: int) -> tuple[int, float]:
     return level, here
 
 
-def _reachable(problem: LostSales, policy: Policy) -> tuple[Integers, Integers]:
-    """States that follow from an empty system, one per row, and the order in each."""
-    states = new = np.zeros((1, problem.lead_time_periods), dtype=np.int64)
-    orders = new_orders = _orders(policy, new)
-    while len(new):
-        following, _, _ = _step(problem, new, new_orders)
-        base = int(max(following.max(), states.max())) + 1
-        if base ** problem.lead_time_periods >= 2**62:
-            raise ValueError("the policy lets stock or orders grow beyond what can be evaluated exactly")
-        codes = np.unique(_codes(following, base))
-        new = _decoded(np.setdiff1d(codes, _codes(states, base), assume_unique=True), base, problem.lead_time_periods)
-        if len(states) + len(new) > _MOST_STATES // 10:
-            raise ValueError(f"the policy reaches more than {_MOST_STATES // 10:,} states: too many to evaluate exactly")
-        new_orders = _orders(policy, new) if len(new) else orders[:0]
-        states, orders = np.concatenate([states, new]), np.concatenate([orders, new_orders])
-    return states, orders
-
-
 def _orders(policy: Policy, states: Integers) -> Integers:
     orders = np.asarray(policy(states))
     if orders.shape != (len(states),) or not np.issubdtype(orders.dtype, np.integer) or (orders < 0).any():
         raise ValueError("a policy must return one whole order of at least 0 for each state (each row)")
     return orders.astype(np.int64)
-
-
-def _step(problem: LostSales, states: Integers, orders: Integers) -> tuple[Integers, Integers, Floats]:
-    """Every state that may follow, from which row, and how likely."""
-    left = problem.leftover_chances(int(states[:, 0].max()))
-    table = left[states[:, 0]]
-    origin, remaining = np.nonzero(table)
-    pipeline = np.concatenate([states[:, 1:], orders[:, None]], axis=1)[origin]
-    pipeline[:, 0] += remaining
-    return pipeline, origin, table[origin, remaining]
-
-
-def _transitions(problem: LostSales, states: Integers, orders: Integers) -> sparse.csr_matrix:
-    """The matrix that takes today's distribution over the states to tomorrow's."""
-    following, origin, chances = _step(problem, states, orders)
-    base = int(max(following.max(), states.max())) + 1
-    codes = _codes(states, base)
-    sorting = np.argsort(codes)
-    target = sorting[np.searchsorted(codes, _codes(following, base), sorter=sorting)]
-    return sparse.csr_matrix((chances, (target, origin)), shape=(len(states), len(states)))
-
-
-def _codes(states: Integers, base: int) -> Integers:
-    return np.asarray(states @ base ** np.arange(states.shape[1], dtype=np.int64))
-
-
-def _decoded(codes: Integers, base: int, length: int) -> Integers:
-    return codes[:, None] // base ** np.arange(length, dtype=np.int64) % base
 
 
 def _shifted(stock: Floats, arriving: Integers) -> Floats:

@@ -49,7 +49,9 @@ def wagner_whitin(
     to_go = np.zeros((*demand.shape[:-1], periods + 1))
     following = np.full(demand.shape, periods)
     for start in reversed(range(periods)):
-        keep = np.concatenate([np.zeros_like(holding[..., :1]), np.cumsum(holding[..., start:-1], axis=-1)], axis=-1)
+        keep = np.concatenate(
+            [np.zeros_like(holding[..., :1]), np.cumsum(holding[..., start:-1], axis=-1)], axis=-1
+        )
         units = demand[..., start:]
         covered = np.cumsum(units * (price[..., start : start + 1] + keep), axis=-1)
         is_ordered = np.cumsum(units, axis=-1) > 0  # a lot of nothing needs no order

@@ -134,6 +134,4 @@ def _best(
 
 
 def _costs(holding_cost: ArrayLike, shortage_cost: ArrayLike) -> tuple[Floats, ...]:
-    return above_zero(
-        holding_cost_per_unit_period=holding_cost, shortage_cost_per_unit_period=shortage_cost
-    )
+    return above_zero(holding_cost_per_unit_period=holding_cost, shortage_cost_per_unit_period=shortage_cost)

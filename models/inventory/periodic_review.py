@@ -72,7 +72,13 @@ def periodic_review_level(
     499.158
     """
     review, _, holding, backorder, _, mean, std, lead = _arguments(
-        review_period_years, 0, holding_cost_per_unit_year, backorder_cost_per_unit_year, 1, demand, lead_time_years
+        review_period_years,
+        0,
+        holding_cost_per_unit_year,
+        backorder_cost_per_unit_year,
+        1,
+        demand,
+        lead_time_years,
     )
     return _level(review, holding, backorder, mean, std, lead)
 
@@ -94,7 +100,13 @@ def periodic_review_optimum(
     [0.222, 462.864, 92.121]
     """
     _, _, holding, backorder, fixed, mean, std, lead = _arguments(
-        1, 0, holding_cost_per_unit_year, backorder_cost_per_unit_year, fixed_cost_per_order, demand, lead_time_years
+        1,
+        0,
+        holding_cost_per_unit_year,
+        backorder_cost_per_unit_year,
+        fixed_cost_per_order,
+        demand,
+        lead_time_years,
     )
 
     def best(review: Floats) -> tuple[Floats, Floats]:
@@ -112,7 +124,14 @@ def periodic_review_optimum(
 
 
 def _cost(
-    review: Floats, level: Floats, holding: Floats, backorder: Floats, fixed: Floats, mean: Floats, std: Floats, lead: Floats
+    review: Floats,
+    level: Floats,
+    holding: Floats,
+    backorder: Floats,
+    fixed: Floats,
+    mean: Floats,
+    std: Floats,
+    lead: Floats,
 ) -> Floats:
     years = lead[..., None] + review[..., None] * (_NODES + 1) / 2
     spread, net = std[..., None] * np.sqrt(years), level[..., None] - mean[..., None] * years
@@ -120,7 +139,9 @@ def _cost(
     return np.asarray((rate * _WEIGHTS / 2).sum(axis=-1) + fixed / review)
 
 
-def _level(review: Floats, holding: Floats, backorder: Floats, mean: Floats, std: Floats, lead: Floats) -> Floats:
+def _level(
+    review: Floats, holding: Floats, backorder: Floats, mean: Floats, std: Floats, lead: Floats
+) -> Floats:
     years = lead[..., None] + review[..., None] * (_NODES + 1) / 2
     demand, spread = mean[..., None] * years, std[..., None] * np.sqrt(years)
     target = backorder / (backorder + holding)

@@ -9,7 +9,7 @@ the time that a unit waits, `..._per_unit` once for every unit that has to.
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import special
 
 from models.inventory.arguments import Floats, above_zero, not_negative, refuse_where
@@ -80,7 +80,10 @@ def r_q_exact(
     for _ in range(60):
         middle = (low + high) / 2
         top = _same_cost_above(middle, best, *costs)
-        surplus = (top - middle) * (_cost_rate(middle, holding, backorder, mean, std) - _average_cost(middle, top, holding, backorder, 0 * mean, mean, std))
+        surplus = (top - middle) * (
+            _cost_rate(middle, holding, backorder, mean, std)
+            - _average_cost(middle, top, holding, backorder, 0 * mean, mean, std)
+        )
         enough = surplus >= per_order
         low, high = np.where(enough, middle, low), np.where(enough, high, middle)
     top = _same_cost_above(low, best, *costs)
@@ -115,7 +118,9 @@ def r_q_poisson(
         positions = best + np.arange(-reach, reach + 1)
         rates = newsvendor_cost(positions, holding, backorder, mean, np.sqrt(mean), "poisson")
         order = np.argsort(rates, axis=-1, kind="stable")
-        averages = (per_order + np.cumsum(np.take_along_axis(rates, order, -1), -1)) / np.arange(1, 2 * reach + 2)
+        averages = (per_order + np.cumsum(np.take_along_axis(rates, order, -1), -1)) / np.arange(
+            1, 2 * reach + 2
+        )
         count = np.argmin(averages, axis=-1)[..., None]
         cost = np.take_along_axis(averages, count, -1)
         if (rates[..., :1] > cost).all() and (rates[..., -1:] > cost).all():
@@ -154,7 +159,10 @@ def r_q_expected_inventory_approximation(
     point, short = mean, 0 * mean
     for _ in range(500):
         share = quantity * holding / (backorder * demand)
-        refuse_where(share >= 1, "backorder_cost_per_unit is too low for the EIL approximation: waiting costs no more than holding stock")
+        refuse_where(
+            share >= 1,
+            "backorder_cost_per_unit is too low for the EIL approximation: waiting costs no more than holding stock",
+        )
         point = mean - std * special.ndtri(share)
         short = std * normal_loss((point - mean) / std)
         before, quantity = quantity, np.sqrt(2 * demand * (fixed + backorder * short) / holding)
@@ -239,7 +247,9 @@ def r_q_loss_function_approximation(
         holding_cost_per_unit_year, backorder_cost_per_unit_year, fixed_cost_per_order, demand_units_per_year
     )
     mean, std = _lead_time(lead_time_demand)
-    holding, backorder, per_order, mean, std = np.broadcast_arrays(holding, backorder, fixed * demand, mean, std)
+    holding, backorder, per_order, mean, std = np.broadcast_arrays(
+        holding, backorder, fixed * demand, mean, std
+    )
     quantity = np.sqrt(2 * per_order / holding)
     for _ in range(200):
         point = _point_of_loss(holding * quantity / (holding + backorder), mean, std)
@@ -253,11 +263,19 @@ def r_q_loss_function_approximation(
 
 
 def _cost_rate(position: Floats, holding: Floats, backorder: Floats, mean: Floats, std: Floats) -> Floats:
-    return np.asarray(holding * (position - mean) + (holding + backorder) * std * normal_loss((position - mean) / std))
+    return np.asarray(
+        holding * (position - mean) + (holding + backorder) * std * normal_loss((position - mean) / std)
+    )
 
 
 def _average_cost(
-    point: Floats, top: Floats, holding: Floats, backorder: Floats, per_order: Floats, mean: Floats, std: Floats
+    point: Floats,
+    top: Floats,
+    holding: Floats,
+    backorder: Floats,
+    per_order: Floats,
+    mean: Floats,
+    std: Floats,
 ) -> Floats:
     """(K d + the integral of the cost rate from r to r + Q) / Q."""
     quantity = top - point
@@ -309,7 +327,9 @@ def _point_of_loss(loss_units: Floats, mean: Floats, std: Floats) -> Floats:
     return np.asarray(high)
 
 
-def _yearly(holding: ArrayLike, backorder: ArrayLike, fixed: ArrayLike, demand: ArrayLike) -> tuple[Floats, ...]:
+def _yearly(
+    holding: ArrayLike, backorder: ArrayLike, fixed: ArrayLike, demand: ArrayLike
+) -> tuple[Floats, ...]:
     return above_zero(
         holding_cost_per_unit_year=holding,
         backorder_cost_per_unit_year=backorder,

@@ -66,7 +66,8 @@ def order_quantity_with_multiplicative_yield(
     (std,) = not_negative(yield_std_share=yield_std_share)
     square = mean**2 + std**2
     return OrderPlan(
-        np.sqrt(2 * fixed * demand / (holding * square)), np.sqrt(2 * fixed * demand * holding * square) / mean
+        np.sqrt(2 * fixed * demand / (holding * square)),
+        np.sqrt(2 * fixed * demand * holding * square) / mean,
     )
 
 
@@ -123,7 +124,9 @@ def newsvendor_with_multiplicative_yield(
     target = (arriving * weights).sum(axis=-1) * shortage / (shortage + holding)
 
     def marginal(quantity: Floats) -> Floats:
-        lasts = demand_probability(arriving * quantity[..., None], mean[..., None], std[..., None], law[..., None])
+        lasts = demand_probability(
+            arriving * quantity[..., None], mean[..., None], std[..., None], law[..., None]
+        )
         return np.asarray((weights * arriving * lasts).sum(axis=-1))
 
     low = np.zeros(np.broadcast_shapes(np.shape(target), np.shape(mean), np.shape(law)))

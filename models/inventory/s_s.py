@@ -77,7 +77,9 @@ def s_s_poisson(
             one_fixed,
             poisson_probabilities(one_mean),
         )
-        for one_holding, one_backorder, one_fixed, one_mean in zip(*(part.flat for part in items), strict=True)
+        for one_holding, one_backorder, one_fixed, one_mean in zip(
+            *(part.flat for part in items), strict=True
+        )
     ]
     columns = np.array(plans, dtype=np.float64).reshape(-1, 3).T
     return MinMaxPlan(*(column.reshape(items[0].shape) for column in columns))
@@ -108,7 +110,13 @@ def s_s_cost(
     for _ in range(whole("lead_time_periods", lead_time_periods)):
         covered = np.convolve(covered, chances)
     costs = _Costs(float(holding), float(backorder), covered)
-    return _cost(reorder_point_units, order_up_to_units, costs, float(fixed), _renewals(chances, order_up_to_units - reorder_point_units))
+    return _cost(
+        reorder_point_units,
+        order_up_to_units,
+        costs,
+        float(fixed),
+        _renewals(chances, order_up_to_units - reorder_point_units),
+    )
 
 
 def s_s_power_approximation(
@@ -196,7 +204,7 @@ def _zheng_federgruen(costs: _Costs, fixed: float, chances: Floats) -> MinMaxPla
                 point += 1
                 cost = _cost(point, best_level, costs, fixed, renewals)
         level += 1
-    return MinMaxPlan(np.float64(point), np.float64(best_level), np.float64(cost))
+    return MinMaxPlan(np.asarray(float(point)), np.asarray(float(best_level)), np.asarray(cost))
 
 
 def _renewals(chances: Floats, count: int) -> Floats:

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from models.inventory.arguments import Floats, above_zero, not_negative, refuse_where, shares
 from models.inventory.distributions import demand_probability, demand_quantile, expected_shortage
 
+
 def protection_period(
     mean_units_per_day: ArrayLike,
     variance_per_day: ArrayLike,
@@ -173,9 +174,7 @@ def order_up_to_for_fill_rate(
     )
 
 
-def _least_level(
-    service: Callable[[Floats], Floats], target: Floats, low: Floats, high: Floats
-) -> Floats:
+def _least_level(service: Callable[[Floats], Floats], target: Floats, low: Floats, high: Floats) -> Floats:
     """The least level between `low` and `high` (raised as far as needed) whose service, which grows, reaches the target."""
     low, high, target, _ = (np.array(part) for part in np.broadcast_arrays(low, high, target, service(high)))
     for _ in range(60):

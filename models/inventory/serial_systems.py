@@ -17,7 +17,6 @@ from scipy import signal, special
 from models.inventory.arguments import Floats, above_zero, not_negative
 from models.inventory.distributions import demand_quantile, poisson_probabilities
 
-
 _MOST_STEPS = 1_000_000
 
 
@@ -52,6 +51,7 @@ class SerialSystem:
     """Of one period: demand is normal. None: it is Poisson."""
 
     def __post_init__(self) -> None:
+        """Refuse what is no system of this kind."""
         costs = np.atleast_1d(above_zero(echelon_holding_costs=self.echelon_holding_costs)[0])
         times = np.atleast_1d(not_negative(lead_times_periods=self.lead_times_periods)[0])
         if costs.ndim != 1 or costs.shape != times.shape or costs.size == 0:
@@ -113,7 +113,10 @@ def shang_song(system: SerialSystem) -> SerialBounds:
     holding, total = system.holding, np.cumsum(system.lead_times)
     from_here_up = np.cumsum(holding[::-1])[::-1]
     saved = system.backorder_cost + from_here_up - holding
-    low, high = saved / (system.backorder_cost + holding.sum()), saved / (system.backorder_cost + from_here_up)
+    low, high = (
+        saved / (system.backorder_cost + holding.sum()),
+        saved / (system.backorder_cost + from_here_up),
+    )
     mean, is_normal = system.demand_mean_units * total, system.demand_std_units is not None
     law: Literal["normal", "poisson"] = "normal" if is_normal else "poisson"
     std = (system.demand_std_units or 0.0) * np.sqrt(total)
@@ -175,11 +178,11 @@ def _grid(system: SerialSystem, step_std: float, highest: float = 0.0) -> tuple[
     last = int(np.ceil(max(far, highest + step) / step))
     # Below -far the customer-side cost is a line: stage 1 is surely short there, and so is every stage above it.
     first = -int(np.ceil(far / step))
-    return _Grid(np.arange(first, last + 1) * step), demands
+    return _Grid(np.arange(first, last + 1, dtype=np.float64) * step), demands
 
 
 def _normal_steps(mean: float, std: float, step: float) -> Floats:
-    """Normal demand in steps: P((i - 1/2) step < D <= (i + 1/2) step); below 0 counts too, so the list is shifted."""
+    """Normal demand in steps: P((i - 1/2) step < D <= (i + 1/2) step); what is below 0 counts as 0."""
     if std == 0:
         return np.ones(1)
     last = int(np.ceil((mean + 9 * std) / step))

@@ -7,14 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.inventory.safety_stock import (
-    Distribution,
-    demand_quantile,
-    distribution_for,
-    expected_shortage,
-    fill_rate,
-    protection_period,
-)
+from models.inventory.distributions import Distribution, demand_quantile, distribution_for, expected_shortage
+from models.inventory.safety_stock import fill_rate, protection_period
 
 LAWS: list[Distribution] = ["normal", "gamma", "negative_binomial"]
 
