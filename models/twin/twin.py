@@ -1,0 +1,157 @@
+"""A company's twin: its network, its policy and its demand as of one release; kept in one file, and run on scenarios."""
+
+import json
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lake.errors import InputError
+from models.twin import demand as sampling
+from models.twin.events import Outside
+from models.twin.layout import Layout, make_layout
+from models.twin.network import Lane, LeadTime, Network, Node
+from models.twin.numbers import make_numbers
+from models.twin.policies import reorder_point
+from models.twin.scenarios import Throughput
+from models.twin.simulate import Outcome, joined, replications_of, run
+from models.twin.state import Rules, initial_state
+
+Floats = NDArray[np.float64]
+FORMAT = 1
+BLOCK = 10
+"""Replications in memory at once."""
+
+
+@dataclass(frozen=True)
+class Twin:
+    """Everything that a run needs; arrays are in the network's order."""
+
+    network: Network
+    release_id: str
+    as_of: date
+    currency: str
+    reorder_point: Floats
+    """[node, item]: units of stock position below which a place orders."""
+    order_up_to: Floats
+    echelon: Floats
+    """[node, item]: 1 where the position of the place and all that it feeds counts."""
+    weekdays: Floats
+    """[7, lane]: 1 on the weekdays (0 Monday) on which an order is placed."""
+    demand_mean: Floats
+    """[day, node, item]: expected units a day from `as_of` + 1 on; its last week goes on."""
+    demand_variance_ratio: Floats
+    """[node, item]: variance of a day's demand over its mean."""
+    notes: tuple[str, ...] = ()
+    """What was assumed where the lake says nothing."""
+
+    @property
+    def throughput(self) -> Throughput:
+        """Return how much flows through each place (units a day) and of each item (money a day)."""
+        network = self.network
+        daily = self.demand_mean.mean(0)
+        through = daily.copy()
+        names = network.node_names
+        from models.twin.network import levels
+
+        depth = levels(network)
+        for lane in sorted(network.lanes, key=lambda each: -depth[each.destination]):
+            part = through[names.index(lane.destination)] * network.per_item(lane.share) * network.carried(lane)
+            through[names.index(lane.origin)] += part
+        price = np.stack([network.per_item(node.price) for node in network.nodes])
+        return Throughput(through.sum(1), (daily * price).sum(0))
+
+    def undisturbed(self, days: int, replications: int, seed: int) -> Outside:
+        """Return the world without events: customers and lead times drawn, orders on their weekdays."""
+        random = np.random.default_rng([seed, 1])
+        mean = sampling.prolonged(self.demand_mean, days)
+        variance = mean * np.maximum(self.demand_variance_ratio, 1)
+        units = sampling.negative_binomial(mean, variance, days, replications, random)
+        lead = sampling.lead_times(self.network, days, replications, np.random.default_rng([seed, 2]))
+        weekday = (self.as_of.weekday() + 1 + np.arange(days)) % 7
+        allowed = None if (self.weekdays == 1).all() else self.weekdays[weekday][:, :, None, None].astype(np.float32)
+        return Outside(units, lead=None if lead is None else lead[:, :, None], can_order=allowed)
+
+    @property
+    def parameters(self) -> dict[str, Floats]:
+        """Return the policy's parameters in the network's order."""
+        return {"point": self.reorder_point, "level": self.order_up_to, "echelon": self.echelon}
+
+    def simulate(self, outside: Outside, rules: Rules, *, longest_lead: int = 0) -> tuple[Layout, Outcome]:
+        """Run the twin's own policy on a world; replications in blocks, so that memory stays small."""
+        layout = make_layout(self.network, longest_lead=longest_lead)
+        numbers = make_numbers(self.network, layout)
+        state = initial_state(self.network, layout, numbers, rules)
+        policy = {name: layout.at_nodes(values) for name, values in self.parameters.items()}
+        paths = outside.paths(self.network, layout)
+        parts = []
+        for start in range(0, outside.demand.shape[-1], BLOCK):
+            part = replications_of(paths, slice(start, start + BLOCK))
+            parts.append(run(layout, rules, reorder_point, policy, numbers, state, part))
+        return layout, joined(parts)
+
+    def save(self, path: Path) -> None:
+        """Write the twin to a file (numpy's .npz: arrays and one JSON text; nothing in it is executed)."""
+        arrays: dict[str, Any] = {}
+
+        def put(where: str, value: Any) -> Any:
+            if isinstance(value, np.ndarray):
+                arrays[where] = value
+                return {"array": where}
+            return value
+
+        def plain(where: str, thing: Any) -> dict[str, Any]:
+            return {each.name: put(f"{where}.{each.name}", getattr(thing, each.name)) for each in fields(thing)}
+
+        network = plain("network", replace(self.network, nodes=[], lanes=[]))
+        network |= {
+            "nodes": [plain(f"node.{i}", node) for i, node in enumerate(self.network.nodes)],
+            "lanes": [
+                plain(f"lane.{i}", lane) | {"lead_time": asdict(lane.lead_time)}
+                for i, lane in enumerate(self.network.lanes)
+            ],
+        }
+        text = plain("twin", self) | {"network": network, "as_of": self.as_of.isoformat(), "format": FORMAT}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(".unfinished")
+        with unfinished.open("wb") as file:
+            np.savez_compressed(file, text=np.array(json.dumps(text, default=_number)), **arrays)
+        unfinished.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> "Twin":
+        """Read a twin. Raises `InputError` where there is none, or where it is damaged or of another version."""
+        if not path.exists():
+            raise InputError(f"There is no twin yet ({path} is missing): make it with `stocklake twin build`.")
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                text = json.loads(str(file["text"]))
+                arrays = {name: file[name] for name in file.files if name != "text"}
+            if text.pop("format") != FORMAT:
+                raise ValueError("another version wrote it")
+
+            def get(value: Any) -> Any:
+                return arrays[value["array"]] if isinstance(value, dict) and "array" in value else value
+
+            network = {name: get(value) for name, value in text.pop("network").items()}
+            network["nodes"] = [Node(**{k: get(v) for k, v in node.items()}) for node in network["nodes"]]
+            network["lanes"] = [_lane({k: get(v) for k, v in lane.items()}) for lane in network["lanes"]]
+            rest = {name: get(value) for name, value in text.items()}
+            rest |= {"as_of": date.fromisoformat(rest["as_of"]), "notes": tuple(rest["notes"])}
+            return cls(network=Network(**network), **rest)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"The twin {path} cannot be read ({' '.join(str(error).split())[:200]}): make it again with `stocklake twin build`."
+            ) from error
+
+
+def _lane(lane: dict[str, Any]) -> Lane:
+    time = lane.pop("lead_time")
+    return Lane(lead_time=LeadTime(tuple(time["values"]), tuple(time["probabilities"])), **lane)
+
+
+def _number(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else str(value)
