@@ -37,6 +37,9 @@ class Flows(NamedTuple):
     in_transit: PerLevel
     inflow: PerLevel
     wasted: PerLevel
+    cycles: PerLevel
+    """1 where a replenishment cycle ended, and where customers had gone short in it."""
+    short_cycles: PerLevel
 
     @classmethod
     def of(cls, period: "Period") -> "Flows":
@@ -50,6 +53,7 @@ class Flows(NamedTuple):
                 (
                     period.demand, period.sold, period.lost, summed, period.backlog, period.ordered, period.shipped,
                     arrived, period.in_transit, period.inflow, period.wasted,
+                    period.cycles, period.short_cycles,
                 ),
             )
         )  # fmt: skip

@@ -36,7 +36,7 @@ class Period:
         blank: list[Any] = [None] * len(state)
         self.arrived, self.waiting, self.demand, self.sold, self.lost = (list(blank) for _ in range(5))
         self.ordered, self.asked, self.shipped, self.inflow, self.wasted = (list(blank) for _ in range(5))
-        self.dispatched, self.seen = list(blank), list(blank)
+        self.dispatched, self.seen, self.cycles, self.short_cycles = (list(blank) for _ in range(4))
 
     def receive(self) -> None:
         """Take in what arrives; a closed place takes it in when it is open again."""
@@ -313,10 +313,32 @@ class Period:
             self.in_transit[at] = in_transit
             found.append(
                 LevelState(
-                    on_hand, pipeline, in_transit, self.backlog[at], self.owed[at], self._remembered(at)
+                    on_hand,
+                    pipeline,
+                    in_transit,
+                    self.backlog[at],
+                    self.owed[at],
+                    self._remembered(at),
+                    self._cycle(at),
                 )
             )
         return tuple(found), Flows.of(self)
+
+    def _cycle(self, at: int) -> Array | None:
+        """End replenishment cycles where something arrived, and note who went short in the one that goes on."""
+        short = self.start[at].short
+        if short is None or self.lost[at] is None:
+            return None
+        level = self.layout.levels[at]
+        came = self.arrived[at]
+        ends = jnp.zeros_like(short)
+        if came is not None:
+            ends = (level.to_nodes(ageing.total(came, self.layout))[level.demand_from :] > 0).astype(
+                short.dtype
+            )
+        self.cycles[at], self.short_cycles[at] = ends, ends * short
+        waits = self.lost[at] if self.backlog[at] is None else self.lost[at] + self.backlog[at]
+        return jnp.maximum(short * (1 - ends), (waits > 0).astype(short.dtype))
 
     def _moved(self, at: int, level: Level, state: LevelState) -> tuple[Array, Array]:
         if not level.horizon:

@@ -20,7 +20,18 @@ from models.twin.rounding import Rounding
 
 Array = jax.Array
 Measure = Literal[
-    "demand", "sold", "lost", "on_hand", "backlog", "short_periods", "wasted", "ordered", "shipped", "freight"
+    "cycles",
+    "short_cycles",
+    "demand",
+    "sold",
+    "lost",
+    "on_hand",
+    "backlog",
+    "short_periods",
+    "wasted",
+    "ordered",
+    "shipped",
+    "freight",
 ]
 
 
@@ -95,6 +106,8 @@ class LevelState(NamedTuple):
     """Asked for by the row and not yet sent."""
     memory: Array | None
     """[lag, place, item, replication]: demand of the newest periods, newest first."""
+    short: Array | None = None
+    """1 where customers went short since the last receipt, [place with demand, item, replication]."""
 
 
 class Observation(NamedTuple):
@@ -166,6 +179,9 @@ def initial_state(
                 backlog=jnp.zeros((sellers, layout.items, 1), jnp.float32) if waits else None,
                 owed=jnp.zeros((level.rows, layout.items, 1), jnp.float32)
                 if rules.unfilled_orders == "wait"
+                else None,
+                short=jnp.zeros((sellers, layout.items, 1), jnp.float32)
+                if sellers and "cycles" in rules.record
                 else None,
                 memory=jnp.zeros((rules.demand_memory, level.size, layout.items, 1), jnp.float32)
                 if rules.demand_memory

@@ -59,7 +59,9 @@ class Twin:
 
         depth = levels(network)
         for lane in sorted(network.lanes, key=lambda each: -depth[each.destination]):
-            part = through[names.index(lane.destination)] * network.per_item(lane.share) * network.carried(lane)
+            part = (
+                through[names.index(lane.destination)] * network.per_item(lane.share) * network.carried(lane)
+            )
             through[names.index(lane.origin)] += part
         price = np.stack([network.per_item(node.price) for node in network.nodes])
         return Throughput(through.sum(1), (daily * price).sum(0))
@@ -72,7 +74,11 @@ class Twin:
         units = sampling.negative_binomial(mean, variance, days, replications, random)
         lead = sampling.lead_times(self.network, days, replications, np.random.default_rng([seed, 2]))
         weekday = (self.as_of.weekday() + 1 + np.arange(days)) % 7
-        allowed = None if (self.weekdays == 1).all() else self.weekdays[weekday][:, :, None, None].astype(np.float32)
+        allowed = (
+            None
+            if (self.weekdays == 1).all()
+            else self.weekdays[weekday][:, :, None, None].astype(np.float32)
+        )
         return Outside(units, lead=None if lead is None else lead[:, :, None], can_order=allowed)
 
     @property
@@ -104,7 +110,9 @@ class Twin:
             return value
 
         def plain(where: str, thing: Any) -> dict[str, Any]:
-            return {each.name: put(f"{where}.{each.name}", getattr(thing, each.name)) for each in fields(thing)}
+            return {
+                each.name: put(f"{where}.{each.name}", getattr(thing, each.name)) for each in fields(thing)
+            }
 
         network = plain("network", replace(self.network, nodes=[], lanes=[]))
         network |= {
@@ -125,7 +133,9 @@ class Twin:
     def load(cls, path: Path) -> "Twin":
         """Read a twin. Raises `InputError` where there is none, or where it is damaged or of another version."""
         if not path.exists():
-            raise InputError(f"There is no twin yet ({path} is missing): make it with `stocklake twin build`.")
+            raise InputError(
+                f"There is no twin yet ({path} is missing): make it with `stocklake twin build`."
+            )
         try:
             with np.load(path, allow_pickle=False) as file:
                 text = json.loads(str(file["text"]))

@@ -1,0 +1,180 @@
+"""What a scenario does to a twin: service, stock, money, how long it survives and how soon it recovers, who loses most.
+
+Scenario and baseline see the same customers and the same lead times, replication by replication.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from models.twin.cost_to_serve import Service, cost_to_serve, worst
+from models.twin.events import Outside
+from models.twin.results import Estimate, difference
+from models.twin.scenarios import Applier, Scenario
+from models.twin.state import Rules
+from models.twin.twin import Twin
+
+Floats = NDArray[np.float64]
+RULES = Rules(
+    unfilled_orders="cancel",
+    record=("demand", "sold", "lost", "cycles", "short_cycles", "on_hand", "shipped", "freight"),
+    daily="nodes",
+)
+"""Places ask again for what they did not get, as the companies' ERPs do."""
+BASELINE = "baseline"
+RECOVERED_WITHIN = 0.01
+"""A day counts as recovered when its fill rate is within a point of the baseline's."""
+WORST = 15
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One scenario's figures; daily ones are [day, node] or [day]."""
+
+    name: str
+    title: str
+    figures: dict[str, Estimate]
+    """fill_rate, cycle_service_level, profit, revenue, and the parts of the cost."""
+    changes: dict[str, Estimate]
+    """The same against the baseline, paired; empty for the baseline itself."""
+    survives_days: dict[str, float | None]
+    """median, p10 over replications: days from the first event to the first unit lost because of it. None: never."""
+    recovers_days: dict[str, float | None]
+    """median, p90: days from the first event to the last day whose fill rate is below the baseline's."""
+    affected_share: float
+    """Share of replications in which anything was lost because of it."""
+    fill_rate_by_place: dict[str, float]
+    stock_by_day: dict[str, list[float]]
+    """Place -> units on hand at the end of each day, mean over replications."""
+    fill_rate_by_day: list[float]
+    worst_items: list[dict[str, Any]] = field(default_factory=list)
+    worst_lanes: list[dict[str, Any]] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        plain = dict(vars(self))
+        plain["figures"] = {name: each.to_dict() for name, each in self.figures.items()}
+        plain["changes"] = {name: each.to_dict() for name, each in self.changes.items()}
+        return plain
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What is kept of one run."""
+
+    sold: Floats
+    demand: Floats
+    """[day, node, replication]."""
+    stock: Floats
+    figures: dict[str, Floats]
+    service: Service
+
+
+def ask(
+    twin: Twin,
+    scenarios: Iterable[Scenario],
+    known: dict[str, Scenario],
+    *,
+    days: int = 120,
+    replications: int = 20,
+    seed: int = 7,
+) -> list[Answer]:
+    """Return the baseline's answer and one for each scenario, on common random numbers."""
+    calm = twin.undisturbed(days, replications, seed)
+    applier = Applier(twin.network, twin.throughput, known, seed)
+    asked = [(scenario, applier.apply(scenario, calm)) for scenario in scenarios]
+    before = _run(twin, calm)
+    answers = [_answer(twin, BASELINE, "Nothing happens", before, None, 0)]
+    for scenario, world in asked:
+        after = _run(twin, world)
+        answers.append(_answer(twin, scenario.name, scenario.title, after, before, int(scenario.first_day)))
+    return answers
+
+
+def _run(twin: Twin, world: Outside) -> _Run:
+    longest = 0 if world.lead is None else int(world.lead.max())
+    calm_longest = max(max(lane.lead_time.values) for lane in twin.network.lanes)
+    layout, outcome = twin.simulate(world, RULES, longest_lead=longest if longest > calm_longest else 0)
+
+    def daily(name: str) -> Floats:
+        return layout.from_nodes(outcome.daily[name], 1).astype(np.float64)
+
+    def total(name: str) -> Floats:
+        return layout.from_nodes(outcome.totals[name]).astype(np.float64).sum((0, 1))
+
+    price = 1.0 if world.price_factor is None else _mean_price(world)
+    figures = {
+        "fill_rate": total("sold") / np.maximum(total("demand"), 1e-9),
+        "cycle_service_level": 1 - total("short_cycles") / np.maximum(total("cycles"), 1e-9),
+        "profit": -np.asarray(outcome.cost, np.float64),
+    }
+    figures |= {name: np.asarray(each, np.float64) for name, each in sorted(outcome.costs.items())}
+    service = cost_to_serve(twin.network, layout, outcome, price)
+    return _Run(daily("sold"), daily("demand"), daily("on_hand"), figures, service)
+
+
+def _mean_price(world: Outside) -> Floats:
+    assert world.price_factor is not None
+    return world.price_factor.mean(0).astype(np.float64)
+
+
+def _answer(twin: Twin, name: str, title: str, run: _Run, before: _Run | None, first: int) -> Answer:
+    nodes = twin.network.nodes
+    sellers = [at for at, node in enumerate(nodes) if node.has_demand]
+    holders = [at for at, node in enumerate(nodes) if node.kind != "supplier"]
+    by_place = run.sold.sum((0, 2)) / np.maximum(run.demand.sum((0, 2)), 1e-9)
+    survives: dict[str, float | None] = {"median": None, "p10": None}
+    recovers: dict[str, float | None] = {"median": None, "p90": None}
+    share, items, lanes = 0.0, pl.DataFrame(), pl.DataFrame()
+    changes: dict[str, Estimate] = {}
+    if before is not None:
+        changes = {key: difference(each, before.figures[key]) for key, each in run.figures.items()}
+        survives, recovers, share = _disturbed(run, before, first)
+        items, lanes = worst(twin.network, before.service, run.service, WORST)
+    return Answer(
+        name=name,
+        title=title,
+        figures={key: Estimate.of(each) for key, each in run.figures.items()},
+        changes=changes,
+        survives_days=survives,
+        recovers_days=recovers,
+        affected_share=share,
+        fill_rate_by_place={nodes[at].name: float(by_place[at]) for at in sellers},
+        stock_by_day={nodes[at].name: run.stock[:, at].mean(-1).round(1).tolist() for at in holders},
+        fill_rate_by_day=_fill(run).mean(-1).round(5).tolist(),
+        worst_items=items.to_dicts(),
+        worst_lanes=lanes.to_dicts(),
+    )
+
+
+def _fill(run: _Run) -> Floats:
+    asked = run.demand.sum(1)
+    return np.where(asked > 0, run.sold.sum(1) / np.maximum(asked, 1e-9), 1.0)
+
+
+def _disturbed(
+    run: _Run, before: _Run, first: int
+) -> tuple[dict[str, float | None], dict[str, float | None], float]:
+    """Return time to survive, time to recover (days after the first event) and the share of replications that suffer."""
+    lost = (run.demand - run.sold).sum(1) - (before.demand - before.sold).sum(1)
+    worse = _fill(before) - _fill(run)
+    hurt = (lost > 0.5) & (worse > 0)
+    late = worse > RECOVERED_WITHIN
+    days = np.arange(len(lost))[:, None]
+    suffers = hurt.any(0)
+    begins = np.where(suffers, np.where(hurt, days, len(lost)).min(0) - first, np.inf)
+    ends = np.where(late.any(0), np.where(late, days, -1).max(0) + 1 - first, 0.0)
+
+    def told(value: float) -> float | None:
+        return float(max(value, 0)) if np.isfinite(value) else None
+
+    at = {"method": "inverted_cdf"}
+    return (
+        {"median": told(np.quantile(begins, 0.5, **at)), "p10": told(np.quantile(begins, 0.1, **at))},  # type: ignore[call-overload]
+        {"median": told(np.quantile(ends, 0.5, **at)), "p90": told(np.quantile(ends, 0.9, **at))},  # type: ignore[call-overload]
+        float(suffers.mean()),
+    )
