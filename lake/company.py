@@ -285,6 +285,11 @@ class Company:
         return self.home / "catalogue"
 
     @property
+    def twin(self) -> Path:
+        """The digital twin that `stocklake twin build` makes; its answers are written beside it."""
+        return self.home / "twin" / "twin.npz"
+
+    @property
     def data_docs(self) -> Path:  # noqa: D102
         return self.home / "data_docs"
 

@@ -22,6 +22,7 @@ from orchestration.commands import (
     receive,
     releases,
     snapshots,
+    twin,
 )
 from orchestration.commands.options import (
     CompanyOption,
@@ -50,6 +51,7 @@ app.add_typer(releases.app, name="releases")
 app.add_typer(snapshots.app, name="snapshots")
 app.add_typer(lake.app, name="lake")
 app.add_typer(orders.app, name="orders")
+app.add_typer(twin.app, name="twin")
 app.command()(docs.docs)
 app.command()(listen.listen)
 app.command()(receive.receive)

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from models.twin.cost_to_serve import Service, cost_to_serve, worst
 from models.twin.events import Outside
 from models.twin.results import Estimate, difference
-from models.twin.scenarios import Applier, Scenario
+from models.twin.scenario_model import Scenario
+from models.twin.scenarios import Applier
+from models.twin.simulate import Outcome
 from models.twin.state import Rules
 from models.twin.twin import Twin
 
@@ -38,7 +40,7 @@ class Answer:
     name: str
     title: str
     figures: dict[str, Estimate]
-    """fill_rate, cycle_service_level, profit, revenue, and the parts of the cost."""
+    """fill_rate, cycle_service_level, profit (with what stock is worth more at the end), revenue, the parts of the cost."""
     changes: dict[str, Estimate]
     """The same against the baseline, paired; empty for the baseline itself."""
     survives_days: dict[str, float | None]
@@ -96,30 +98,50 @@ def ask(
 
 
 def _run(twin: Twin, world: Outside) -> _Run:
-    longest = 0 if world.lead is None else int(world.lead.max())
-    calm_longest = max(max(lane.lead_time.values) for lane in twin.network.lanes)
-    layout, outcome = twin.simulate(world, RULES, longest_lead=longest if longest > calm_longest else 0)
+    layout, outcome = twin.simulate(world, RULES)
 
     def daily(name: str) -> Floats:
         return layout.from_nodes(outcome.daily[name], 1).astype(np.float64)
 
     def total(name: str) -> Floats:
-        return layout.from_nodes(outcome.totals[name]).astype(np.float64).sum((0, 1))
+        return np.asarray(layout.from_nodes(outcome.totals[name]).sum((0, 1), np.float64))
 
     price = 1.0 if world.price_factor is None else _mean_price(world)
+    kept = _stock_value(twin, outcome)
     figures = {
         "fill_rate": total("sold") / np.maximum(total("demand"), 1e-9),
         "cycle_service_level": 1 - total("short_cycles") / np.maximum(total("cycles"), 1e-9),
-        "profit": -np.asarray(outcome.cost, np.float64),
+        "profit": kept - np.asarray(outcome.cost, np.float64),
+        "stock_change": kept,
     }
     figures |= {name: np.asarray(each, np.float64) for name, each in sorted(outcome.costs.items())}
     service = cost_to_serve(twin.network, layout, outcome, price)
     return _Run(daily("sold"), daily("demand"), daily("on_hand"), figures, service)
 
 
+def _stock_value(twin: Twin, outcome: Outcome) -> Floats:
+    """Return what stock on hand and under way is worth more at the end than at the start, at purchase prices."""
+    network = twin.network
+    price = np.stack([network.per_item(lane.unit_cost) for lane in network.lanes])
+    share = np.stack(
+        [network.per_item(lane.share) * (network.per_item(lane.unit_cost) > 0) for lane in network.lanes]
+    )
+    unit = (price * share).sum(0) / np.maximum(share.sum(0), 1e-9)
+    end = sum(
+        (np.asarray(each, np.float64).sum(0) * unit[:, None]).sum(0)
+        for level in outcome.state[1:]
+        for each in (level.on_hand, level.in_transit)
+    )
+    start = sum(float((network.per_item(node.on_hand) * unit).sum()) for node in network.nodes)
+    start += sum(
+        float((lane.in_transit * unit).sum()) for lane in network.lanes if lane.in_transit is not None
+    )
+    return np.asarray(end - start)
+
+
 def _mean_price(world: Outside) -> Floats:
     assert world.price_factor is not None
-    return world.price_factor.mean(0).astype(np.float64)
+    return np.asarray(world.price_factor.mean(0), np.float64)
 
 
 def _answer(twin: Twin, name: str, title: str, run: _Run, before: _Run | None, first: int) -> Answer:
@@ -153,7 +175,7 @@ def _answer(twin: Twin, name: str, title: str, run: _Run, before: _Run | None, f
 
 def _fill(run: _Run) -> Floats:
     asked = run.demand.sum(1)
-    return np.where(asked > 0, run.sold.sum(1) / np.maximum(asked, 1e-9), 1.0)
+    return np.asarray(np.where(asked > 0, run.sold.sum(1) / np.maximum(asked, 1e-9), 1.0))
 
 
 def _disturbed(

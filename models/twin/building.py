@@ -7,6 +7,7 @@ in the twin's notes.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -213,7 +214,7 @@ class _Builder:
             at = [self.item_at[item] for item in mine["item_id"]]
             if not at:
                 continue
-            columns = {}
+            columns: dict[str, Any] = {}
             for name, source, least in (
                 ("pack", "pack_size_units", 1.0),
                 ("minimum", "minimum_order_units", 0.0),
@@ -266,7 +267,7 @@ class _Builder:
         agreed = terms["lead_time_days"].cast(pl.Float64).mean()
         return LeadTime((max(1, round(float(str(agreed or 7)))),), (1.0,))
 
-    def _freight(self, origin: str, destination: str, mode: str) -> dict[str, float]:
+    def _freight(self, origin: str, destination: str, mode: str) -> dict[str, Any]:
         rates = self.f["core.fct_freight_rate"].filter(
             pl.col("origin") == origin, pl.col("destination") == destination, pl.col("mode") == mode,
             pl.col("valid_from") <= self.s.as_of,

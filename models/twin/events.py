@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from lake.errors import InputError
 from models.twin import demand as sampling
 from models.twin.layout import Layout, PerLevel
 from models.twin.network import Network
@@ -46,8 +47,17 @@ class Outside:
         """Return the number of periods."""
         return int(self.demand.shape[0])
 
+    @property
+    def longest_leads(self) -> list[int] | None:
+        """Return the longest lead time of each lane, for `make_layout`; None where all are as the network says."""
+        return None if self.lead is None else [int(each) for each in self.lead.max((0, 2, 3))]
+
     def paths(self, network: Network, layout: Layout, *, counts: Any = None) -> Paths:
-        """Return it as the arrays that the simulator reads."""
+        """Return it as the arrays that the simulator reads.
+
+        Raises `InputError` where a lead time is longer than the layout has room for: nothing may fall off its end.
+        """
+        self._check_leads(layout)
 
         def rows(array: Any) -> PerLevel | None:
             return None if array is None else _rows(network, layout, array)
@@ -73,6 +83,17 @@ class Outside:
             price_factor=nodes(self.price_factor),
             counts=counts,
         )
+
+    def _check_leads(self, layout: Layout) -> None:
+        longest = self.longest_leads or []
+        for level in layout.levels:
+            for lanes in level.row_lanes:
+                for lane in lanes if longest else ():
+                    if longest[lane] > level.horizon:
+                        raise InputError(
+                            f"The lead time of {layout.lane_names[lane]} is {longest[lane]} periods and the layout has room "
+                            f"for {level.horizon}: make it with longest_leads."
+                        )
 
 
 def _rows(network: Network, layout: Layout, array: Any) -> PerLevel:

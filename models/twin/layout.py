@@ -192,10 +192,10 @@ class Layout:
         return np.moveaxis(found, (0, 1), (axis, axis + 1))
 
 
-def make_layout(network: Network, *, longest_lead: int = 0, keep_pipeline: int = 0) -> Layout:
+def make_layout(network: Network, *, longest_leads: Sequence[int] | None = None) -> Layout:
     """Return the structure of a checked network.
 
-    `longest_lead`: room in periods for lead times longer than the lanes' own (events that stretch them).
+    `longest_leads`: per lane, room in periods for lead times longer than its own (events that stretch them).
     """
     level_of = levels(network)
     names, depth = network.node_names, max(level_of.values())
@@ -210,7 +210,7 @@ def make_layout(network: Network, *, longest_lead: int = 0, keep_pipeline: int =
     }
     made = [Level(tuple(groups[0]), len(groups[0]), (), (), (), 0, None, 0)]
     for group in groups[1:]:
-        made.append(_level(network, group, position, max(longest_lead, keep_pipeline)))
+        made.append(_level(network, group, position, longest_leads))
     life = network.shelf_life
     ages = 0
     if life is not None and np.isfinite(network.per_item(life)).any():
@@ -227,7 +227,9 @@ def make_layout(network: Network, *, longest_lead: int = 0, keep_pipeline: int =
     )
 
 
-def _level(network: Network, group: list[int], position: dict[str, tuple[int, int]], longest: int) -> Level:
+def _level(
+    network: Network, group: list[int], position: dict[str, tuple[int, int]], longest: Sequence[int] | None
+) -> Level:
     rows: list[tuple[int, tuple[int, int], list[int]]] = []
     for at, node in enumerate(group):
         into = [i for i, lane in enumerate(network.lanes) if lane.destination == network.nodes[node].name]
@@ -241,7 +243,8 @@ def _level(network: Network, group: list[int], position: dict[str, tuple[int, in
         for lane in _of(network, lanes)
         if lane.in_transit is not None
     ]
-    horizon = max([*times, *started, longest])
+    stretched = [] if longest is None else [int(longest[i]) for _, _, lanes in rows for i in lanes]
+    horizon = max([*times, *started, *stretched])
     return Level(
         nodes=tuple(group),
         demand_from=sum(not network.nodes[node].has_demand for node in group),

@@ -7,6 +7,7 @@
 replications that fit into memory.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -113,14 +114,14 @@ def simulate(
     *,
     rules: Rules | None = None,
     block: int | None = None,
-    longest_lead: int = 0,
+    longest_leads: Sequence[int] | None = None,
 ) -> Outcome:
     """Check a network and simulate it on paths; `block` is how many replications are in memory at once.
 
     Raises `InputError` naming what is wrong with the network.
     """
     rules = rules or Rules()
-    layout = make_layout(network.checked(), longest_lead=longest_lead)
+    layout = make_layout(network.checked(), longest_leads=longest_leads)
     numbers = make_numbers(network, layout)
     state = initial_state(network, layout, numbers, rules)
     demand = next(each for each in paths.demand if each is not None)

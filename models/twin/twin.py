@@ -86,9 +86,9 @@ class Twin:
         """Return the policy's parameters in the network's order."""
         return {"point": self.reorder_point, "level": self.order_up_to, "echelon": self.echelon}
 
-    def simulate(self, outside: Outside, rules: Rules, *, longest_lead: int = 0) -> tuple[Layout, Outcome]:
+    def simulate(self, outside: Outside, rules: Rules) -> tuple[Layout, Outcome]:
         """Run the twin's own policy on a world; replications in blocks, so that memory stays small."""
-        layout = make_layout(self.network, longest_lead=longest_lead)
+        layout = make_layout(self.network, longest_leads=outside.longest_leads)
         numbers = make_numbers(self.network, layout)
         state = initial_state(self.network, layout, numbers, rules)
         policy = {name: layout.at_nodes(values) for name, values in self.parameters.items()}

@@ -1,0 +1,172 @@
+"""Between the lake and the twin: reads a release for it, knows where it is kept, and draws its answers for a terminal."""
+
+from collections.abc import Sequence
+from math import isnan
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lake.company import Company
+from lake.connection import Lake
+from lake.releases import current_release, list_releases
+from models.twin.scenario_model import Scenario
+from models.twin.scenarios import LIBRARY, load
+from orchestration.frames import read, read_result
+from orchestration.show import table
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from models.twin.answers import Answer
+    from models.twin.calibration import Calibration
+    from models.twin.twin import Twin
+
+
+def build_twin(company: Company, *, last_good: bool = False) -> "Twin":
+    """Build the twin of the current release and keep it."""
+    from models.twin import building
+
+    lake = Lake.of(company)
+    release = current_release(lake, last_good=last_good)
+    frames = {name: read(lake, release, name, columns) for name, columns in building.FRAMES.items()}
+    twin = building.build(
+        building.Sources(
+            frames=frames,
+            plan=read_result(lake, release, "plan.replenishment"),
+            forecast=read_result(lake, release, "forecasts.demand_forecast"),
+            release_id=release.release_id,
+            as_of=release.as_of,
+            settings=company.settings.replenishment,
+            currency=company.settings.currency,
+        )
+    )
+    twin.save(company.twin)
+    return twin
+
+
+def calibrate_twin(company: Company, days: int, *, last_good: bool = False) -> "Calibration":
+    """Replay the past of the current release."""
+    from models.twin import calibration
+
+    lake = Lake.of(company)
+    release = current_release(lake, last_good=last_good)
+    frames: dict[str, pl.DataFrame] = {
+        name: read(lake, release, name, columns) for name, columns in calibration.FRAMES.items()
+    }
+    return calibration.calibrate(frames, release.as_of, days)
+
+
+def scenarios_of(company: Company) -> dict[str, Scenario]:
+    """Return the shipped scenarios and the company's own, which win."""
+    return load([LIBRARY, company.folder / "scenarios"])
+
+
+def newer_release(company: Company, release_id: str) -> str | None:
+    """Return the newest release if the twin was made of an older one."""
+    known = list_releases(Lake.of(company))
+    return known[0].release_id if known and known[0].release_id != release_id else None
+
+
+def write_page(path: Path, text: str) -> Path:
+    """Write the page of answers; it appears whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + ".unfinished")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)
+    return path
+
+
+def twin_lines(twin: "Twin", path: Path) -> list[str]:
+    """Return what a twin consists of."""
+    kinds = [node.kind for node in twin.network.nodes]
+    counted = ", ".join(
+        f"{kinds.count(kind)} {kind}s" for kind in ("supplier", "plant", "hub", "store") if kind in kinds
+    )
+    return [
+        f"Twin of release {twin.release_id}, as of {twin.as_of}: {len(twin.network.items)} items, {counted}, "
+        f"{len(twin.network.lanes)} lanes; {twin.demand_mean.mean(0).sum():,.0f} units a day",
+        *(f"  assumed: {note}" for note in twin.notes),
+        f"  kept in {path}",
+    ]
+
+
+def answer_lines(answers: Sequence["Answer"], *, compare: bool) -> list[str]:
+    """Return the answers as tables: each against the baseline, or all side by side."""
+    names = list(answers[0].figures)
+    if compare:
+        rows = [
+            {"figure": name} | {each.name: _figure(name, each.figures[name].mean) for each in answers}
+            for name in names
+        ]
+        for title, key, which in (
+            ("survives days", "survives_days", "median"),
+            ("recovers in days", "recovers_days", "median"),
+        ):
+            rows.append(
+                {"figure": title} | {each.name: _days(getattr(each, key).get(which)) for each in answers}
+            )
+        lines = table(rows, title="Side by side, means over the same replications")
+    else:
+        lines = []
+        for answer in answers[1:]:
+            rows = [
+                {
+                    "figure": name,
+                    "baseline": _figure(name, answers[0].figures[name].mean),
+                    answer.name: _figure(name, answer.figures[name].mean),
+                    "change": _figure(name, each.mean, signed=True),
+                    "from": _figure(name, each.low, signed=True),
+                    "to (95 %)": _figure(name, each.high, signed=True),
+                }
+                for name, each in answer.changes.items()
+            ]
+            lines += table(rows, title=f"{answer.name}: {answer.title}")
+            lines.append(
+                f"Survives {_days(answer.survives_days['median'])} days, recovers in {_days(answer.recovers_days['median'])} "
+                f"(medians); {answer.affected_share:.0%} of the replications lose something."
+            )
+    for answer in answers[1:]:
+        if answer.worst_lanes:
+            lines += table(
+                _losers(answer.worst_items[:5]), title=f"{answer.name}: items that lose most profit"
+            )
+            lines += table(
+                _losers(answer.worst_lanes[:5]), title=f"{answer.name}: items x lanes that lose most profit"
+            )
+    return lines
+
+
+def calibration_lines(found: "Calibration") -> list[str]:
+    """Return the fit per place and the verdict."""
+    rows = [
+        {
+            "place": node.node,
+            "stock error": f"{node.stock_error:.2%}",
+            "fill rate, twin": "" if node.fill_rate is None else f"{node.fill_rate:.2%}",
+            "fill rate, past": "" if node.actual_fill_rate is None else f"{node.actual_fill_rate:.2%}",
+            "fits": "yes" if node.fits else "NO",
+        }
+        for node in found.nodes
+    ]
+    verdict = "passed" if found.passed else "FAILED: the twin does not behave as the company did"
+    return [
+        *table(rows, title=f"The past {found.days} days again, with the orders really placed"),
+        f"{found.share_within:.0%} of the places within 5 % of daily stock and 1 point of fill rate: {verdict}",
+    ]
+
+
+def _losers(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {key: f"{value:,.2f}" if isinstance(value, float) else value for key, value in row.items()}
+        for row in rows
+    ]
+
+
+def _figure(name: str, value: float, *, signed: bool = False) -> str:
+    sign = "+" if signed else ""
+    if isnan(value):
+        return "?"
+    return f"{value:{sign}.2%}" if name in ("fill_rate", "cycle_service_level") else f"{value:{sign},.0f}"
+
+
+def _days(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0f}"
