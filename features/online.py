@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 from filelock import FileLock
 
 from features.registry import fingerprint, open_store
@@ -17,8 +18,8 @@ from lake.releases import Release
 if TYPE_CHECKING:
     from feast import FeatureStore, FeatureView
 
-READ_ENTITIES = 5_000
-"""Entities per read: SQLite takes a limited number of parameters."""
+WRITE_ROWS = 50_000
+"""Rows that are turned into Feast's bytes at a time: about 50 MB of 20 features."""
 
 
 def newest_moment(company: Company, release: Release) -> datetime:
@@ -41,8 +42,8 @@ def materialize(company: Company, release: Release) -> dict[str, Any]:
     """Write the newest values of a release to the online store; return what was done.
 
     `{"status": "written" | "unchanged" | "older", "release_id", "moment", "entities": {view: rows}}`. A release that
-    is older than the one that stands there is not written, because the stock store would overwrite newer values with
-    older ones. The watermark moves after the write: killed half-way, the next call writes the same again.
+    is older than the one that stands there is not written; nor is a row that is older than what was pushed meanwhile. The
+    watermark moves after the write: killed half-way, the next call writes the same again.
     """
     company.feast.mkdir(parents=True, exist_ok=True)
     watermark = company.feast / "online.json"
@@ -72,9 +73,10 @@ def materialize(company: Company, release: Release) -> dict[str, Any]:
 
 def _write(store: "FeatureStore", view: "FeatureView", moment: datetime) -> int:
     """Write the newest row of every entity; one whose values are too old is written as nulls, as history says."""
+    from features.stores.online_format import batch_of_table
+
     source = view.batch_source
     column = {feature: name for name, feature in source.field_mapping.items()}
-    features = [column.get(field.name, field.name) for field in view.features]
     event, created = (
         column.get(name, name) for name in (source.timestamp_field, source.created_timestamp_column)
     )
@@ -82,39 +84,42 @@ def _write(store: "FeatureStore", view: "FeatureView", moment: datetime) -> int:
         config=store.config,
         data_source=source,
         join_key_columns=[column.get(field.name, field.name) for field in view.entity_columns],
-        feature_name_columns=features,
+        feature_name_columns=[column.get(field.name, field.name) for field in view.features],
         timestamp_field=event,
         created_timestamp_column=created,
         start_date=datetime.min,
         end_date=moment,
     )
-    rows = pl.DataFrame(job.to_arrow())
-    if rows.is_empty():
-        return 0
-    if view.ttl:
-        fresh = pl.col(event) >= moment - view.ttl
-        rows = rows.with_columns(pl.when(fresh).then(pl.col(name)).alias(name) for name in features)
-    store.provider.ingest_df(view, rows.to_pandas(use_pyarrow_extension_array=True))
-    return len(rows)
+    table = job.to_arrow()
+    table = table.rename_columns([source.field_mapping.get(name, name) for name in table.column_names])
+    for start in range(0, len(table), WRITE_ROWS):
+        part = _fresh(view, table.slice(start, WRITE_ROWS), moment)
+        store.provider.online_store.put(store.config, view, batch_of_table(view, part))
+    return len(table)
+
+
+def _fresh(view: "FeatureView", table: pa.Table, moment: datetime) -> pa.Table:
+    """Return the rows with nulls for features beyond the view's ttl."""
+    if not view.ttl:
+        return table
+    events = table.column(view.batch_source.timestamp_field)
+    is_fresh = pc.greater_equal(events, pa.scalar(moment - view.ttl, events.type))
+    if pc.all(is_fresh).as_py():
+        return table
+    for field in view.features:
+        place = table.column_names.index(field.name)
+        values = table.column(place)
+        kept = pc.if_else(is_fresh, values, pa.scalar(None, values.type))
+        table = table.set_column(place, field.name, kept)
+    return table
 
 
 def online(company: Company, entity_rows: pl.DataFrame, service: str = "demand_forecast_v1") -> pl.DataFrame:
     """Return the entity rows with today's features of a service, in their order; other columns are kept.
 
-    An entity that is not there gets nulls, never 0. Raises Feast's own error for an unknown service or missing key.
+    An entity that is not there gets nulls, never 0. Raises Feast's own error for an unknown service and ValueError for a
+    missing key. To read again and again, keep an `OnlineReader` (features/stores/online_reader.py).
     """
-    from feast.types import from_feast_to_pyarrow_type
+    from features.stores.online_reader import OnlineReader
 
-    store = open_store(company)
-    wanted = store.get_feature_service(service)
-    views = {view.name: view for view in store.list_feature_views()}
-    fields = [field for projection in wanted.feature_view_projections for field in projection.features]
-    keys = {key.name for p in wanted.feature_view_projections for key in views[p.name].entity_columns}
-    found: dict[str, list[Any]] = {field.name: [] for field in fields}
-    for start in range(0, len(entity_rows), READ_ENTITIES):
-        rows = entity_rows.select(sorted(keys)).slice(start, READ_ENTITIES).to_dict(as_series=False)
-        answer = store.get_online_features(features=wanted, entity_rows=rows).to_dict()
-        for name, values in found.items():
-            values.extend(answer[name])
-    columns = {f.name: pa.array(found[f.name], from_feast_to_pyarrow_type(f.dtype)) for f in fields}
-    return entity_rows.hstack(pl.DataFrame(pa.table(columns)))
+    return OnlineReader(open_store(company), service).read(entity_rows)

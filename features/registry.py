@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PROJECT = "stocklake"
 DEFINITIONS = ("entities.py", "views.py", "services.py", "definitions.py", "stores/source.py")
-FORMAT = 1
+FORMAT = 2
 """Raise it when the way of applying changes, so that every registry is written anew."""
 
 
@@ -73,15 +73,30 @@ def settings(
             "home": str(company.home.parent),
             "snapshot_id": snapshot_id,
         },
-        "online_store": {"type": "sqlite", "path": str(company.feast / "online.db")},
+        "online_store": _online_store(company),
         "entity_key_serialization_version": 3,
         "materialization": {"pull_latest_features": True},
     }
 
 
+def _online_store(company: Company) -> dict[str, Any]:
+    """Return Redis' block where company.yaml names one (its URL with references, not with secrets), else SQLite's."""
+    redis = company.settings.online.redis
+    if redis is None:
+        return {
+            "type": "features.stores.online_sqlite.LakeSqliteOnlineStore",
+            "path": str(company.feast / "online.db"),
+        }
+    return {
+        "type": "features.stores.online_redis.LakeRedisOnlineStore",
+        "connection_string": redis.template,
+        "company": company.name,
+    }
+
+
 def open_store(company: Company, release: Release | int | None = None) -> "FeatureStore":
     """Return Feast's store of a company: history at a release (or its snapshot id; None is the newest release),
-    today's values in SQLite.
+    today's values in its online store.
 
     Applies the definitions first if no registry exists.
     """

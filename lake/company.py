@@ -4,6 +4,7 @@ Every path that a run reads or writes is named here once. No other module joins 
 """
 
 import os
+import re
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
@@ -14,7 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from lake.errors import CompanyError, HomeError
-from lake.secrets import SecretOnly, SecretText
+from lake.secrets import Secret, SecretOnly, SecretText
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 COMPANY_VARIABLE = "STOCKLAKE_DBT_COMPANY"
@@ -145,6 +146,24 @@ class LakeSettings(BaseModel):
         return self
 
 
+class OnlineSettings(BaseModel):
+    """Where today's feature values stand; with nothing set, in a SQLite file in the home."""
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    redis: SecretText | None = Field(
+        None,
+        description="redis://user:${env:NAME}@host:6379/0, or rediss://; a database for this company alone",
+    )
+
+    @field_validator("redis")
+    @classmethod
+    def _is_redis(cls, url: Secret | None) -> Secret | None:
+        if url is not None and not re.match(r"rediss?://|\$\{(env|file):[^}]+\}$", url.template):
+            raise ValueError("write redis://host:6379/0, rediss:// for TLS, or ${env:NAME} for the whole URL")
+        return url
+
+
 class Matching(BaseModel):
     """How codes of other systems are matched to those of the master system; see lake/matching."""
 
@@ -201,6 +220,7 @@ class CompanySettings(BaseModel):
         None, description="codes of items, suppliers and locations are matched between systems"
     )
     lake: LakeSettings = Field(default_factory=lambda: LakeSettings.model_validate({}))
+    online: OnlineSettings = Field(default_factory=lambda: OnlineSettings.model_validate({}))
     pii_key: SecretOnly | None = Field(
         None,
         description="key of the hashes of personal data: ${env:NAME} or ${file:/path}; another key, other hashes",
