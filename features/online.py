@@ -122,4 +122,4 @@ def online(company: Company, entity_rows: pl.DataFrame, service: str = "demand_f
     """
     from features.stores.online_reader import OnlineReader
 
-    return OnlineReader(open_store(company), service).read(entity_rows)
+    return OnlineReader.open(open_store(company), service).read(entity_rows)

@@ -164,6 +164,49 @@ class OnlineSettings(BaseModel):
         return url
 
 
+class TokenSettings(BaseModel):
+    """One caller that is known by a token."""
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    name: str = Field(pattern=r"^[\w .@-]{1,80}$")
+    token: SecretOnly
+    roles: list[str]
+
+
+class OidcSettings(BaseModel):
+    """Callers that an identity provider knows: tokens that it signed, for this audience."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    issuer: str
+    audience: str
+    jwks: str = Field(description="its public keys: https://... or a file; http:// only on this machine")
+    roles_claim: str = Field("roles", description="where a token has its roles: roles, realm_access.roles")
+
+    @field_validator("jwks")
+    @classmethod
+    def _is_safe(cls, jwks: str) -> str:
+        if jwks.startswith("http://") and not re.match(r"http://(127\.0\.0\.1|localhost|\[::1\])[:/]", jwks):
+            raise ValueError("keys that come over http:// could be anybody's: write https://")
+        return jwks
+
+
+class ServingSettings(BaseModel):
+    """Who may read features over HTTP; nobody, unless it is said here (`stocklake serve-features`)."""
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    roles: dict[str, list[str]] = Field(
+        default_factory=dict, description="role -> feature services that it may read, or metrics"
+    )
+    tokens: list[TokenSettings] = Field(default_factory=list)
+    oidc: OidcSettings | None = None
+    request_kb: int = Field(256, ge=1, description="a request's longest body")
+    entities: int = Field(1_000, ge=1, description="that one request may ask for")
+    requests_per_second: float = Field(200.0, gt=0, description="of one caller; twice as many at once")
+
+
 class Matching(BaseModel):
     """How codes of other systems are matched to those of the master system; see lake/matching."""
 
@@ -221,6 +264,7 @@ class CompanySettings(BaseModel):
     )
     lake: LakeSettings = Field(default_factory=lambda: LakeSettings.model_validate({}))
     online: OnlineSettings = Field(default_factory=lambda: OnlineSettings.model_validate({}))
+    serving: ServingSettings = Field(default_factory=lambda: ServingSettings.model_validate({}))
     pii_key: SecretOnly | None = Field(
         None,
         description="key of the hashes of personal data: ${env:NAME} or ${file:/path}; another key, other hashes",

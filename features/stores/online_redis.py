@@ -26,6 +26,8 @@ from lake.secrets import Secret
 BATCH_ROWS = 500
 """Entities that are written in one step: all of them or none. The server does nothing else meanwhile, about 5 ms."""
 READ_ROWS = 5_000
+TIMEOUT_S = 30
+"""A server that says nothing for so long is not waited for."""
 
 # KEYS: entities. ARGV: number of fields of a row, seconds until a row expires (0: never), names of the fields (the moment
 # and when it was known are the first two), then the rows' values in that order.
@@ -80,7 +82,7 @@ return written
 class LakeRedisOnlineStoreConfig(RedisOnlineStoreConfig):  # type: ignore[misc]
     """The `online_store` block of feature_store.yaml: Feast's settings of Redis and these."""
 
-    type: Literal["features.stores.online_redis.LakeRedisOnlineStore"] = (  # type: ignore[assignment]
+    type: Literal["features.stores.online_redis.LakeRedisOnlineStore"] = (
         "features.stores.online_redis.LakeRedisOnlineStore"
     )
     connection_string: str = "redis://localhost:6379/0"
@@ -98,6 +100,8 @@ class LakeRedisOnlineStoreConfig(RedisOnlineStoreConfig):  # type: ignore[misc]
 class LakeRedisOnlineStore(RedisOnlineStore):  # type: ignore[misc]
     """Feast's Redis store with a writer and a reader for thousands of entities."""
 
+    _client: Any = None
+    _client_async: Any = None
     _script: str | None = None
 
     def online_write_batch(
@@ -190,7 +194,9 @@ class LakeRedisOnlineStore(RedisOnlineStore):  # type: ignore[misc]
         if not self._client:
             address = Secret(online_store_config.connection_string).reveal()
             if address.startswith(("redis://", "rediss://")):
-                self._client = Redis.from_url(address)
+                self._client = Redis.from_url(
+                    address, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S
+                )
             else:
                 revealed = online_store_config.model_copy(update={"connection_string": address})
                 super()._get_client(revealed)
@@ -201,7 +207,9 @@ class LakeRedisOnlineStore(RedisOnlineStore):  # type: ignore[misc]
         if not self._client_async:
             address = Secret(online_store_config.connection_string).reveal()
             if address.startswith(("redis://", "rediss://")):
-                self._client_async = redis_asyncio.from_url(address)
+                self._client_async = redis_asyncio.from_url(
+                    address, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S
+                )
             else:
                 revealed = online_store_config.model_copy(update={"connection_string": address})
                 await super()._get_client_async(revealed)

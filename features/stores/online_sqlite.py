@@ -32,7 +32,7 @@ _CACHE_KB = 65_536
 class LakeSqliteOnlineStoreConfig(SqliteOnlineStoreConfig):  # type: ignore[misc]
     """The `online_store` block of feature_store.yaml: Feast's settings of SQLite."""
 
-    type: Literal["features.stores.online_sqlite.LakeSqliteOnlineStore"] = (  # type: ignore[assignment]
+    type: Literal["features.stores.online_sqlite.LakeSqliteOnlineStore"] = (
         "features.stores.online_sqlite.LakeSqliteOnlineStore"
     )
 
@@ -76,7 +76,7 @@ class LakeSqliteOnlineStore(SqliteOnlineStore):  # type: ignore[misc]
         for place, key in enumerate(asked):
             places.setdefault(key, []).append(place)
         distinct = list(places)
-        found = {}
+        found: dict[str, tuple[list[datetime | None], list[Sequence[bytes | None]]]] = {}
         for view, names in views.items():
             moments: list[datetime | None] = [None] * len(asked)
             columns: dict[str, list[bytes | None]] = {name: [None] * len(asked) for name in names}
@@ -92,7 +92,7 @@ class LakeSqliteOnlineStore(SqliteOnlineStore):  # type: ignore[misc]
                         columns[name][place] = value
                         if moments[place] is None:
                             moments[place] = datetime.fromtimestamp(event_s, UTC).replace(tzinfo=None)
-            found[view] = (moments, list(columns.values()))
+            found[view] = (moments, [*columns.values()])
         return found
 
     def update(

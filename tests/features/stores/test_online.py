@@ -78,7 +78,7 @@ def read(store: FeatureStore, count: int = 5) -> pl.DataFrame:
     keys = pl.DataFrame(
         {"item_id": [f"I{n}" for n in range(count)], "shelf_number": [n - 2 for n in range(count)]}
     )
-    return OnlineReader(store, "all_v1").read(keys)
+    return OnlineReader.open(store, "all_v1").read(keys)
 
 
 def texts(store: FeatureStore, count: int = 5) -> list[str | None]:
@@ -248,7 +248,7 @@ def test_rows_that_nobody_could_ask_for_are_left_out_and_wrong_ones_refused(stor
     table = table.set_column(0, "item_id", pa.array(["I0", None, "I2"]))
     assert put(store, table) == 2
     asked = pl.DataFrame({"item_id": ["I0", None, "I2", "I0"], "shelf_number": [-2, -1, None, -2]})
-    reader = OnlineReader(store, "all_v1")
+    reader = OnlineReader.open(store, "all_v1")
     assert reader.read(asked)["a_float64"].to_list() == [0.0, None, None, 0.0]
     assert [answer.to_list() for answer in reader.ask({"item_id": ["I0"], "shelf_number": [-2]})][1] == [0]
     assert len(reader.read(asked.clear())) == 0
