@@ -1,6 +1,9 @@
 {#
     A table is replaced in one statement and one snapshot. dbt-duckdb builds beside it, renames twice and drops: three
     more statements and one more snapshot for each model, and moments in which a reader finds no table.
+
+    With a contract the table is made with the types and constraints that it promises and then filled: two statements of one
+    transaction, so still one snapshot. DuckLake holds to `not null`; it has no key and no check (the gate asks those).
 #}
 {% materialization table, adapter='duckdb' %}
     {%- set target_relation = this.incorporate(type='table') -%}
@@ -10,9 +13,17 @@
         {{ drop_relation_if_exists(existing_relation) }}
     {%- endif -%}
     {% call statement('main') -%}
+        {%- if config.get('contract').enforced %}
+        {{ get_assert_columns_equivalent(compiled_code) }}
+        create or replace table {{ target_relation }} {{ get_table_columns_and_constraints() }};
+        insert into {{ target_relation }} {{ get_column_names() }} (
+            {{ get_select_subquery(compiled_code) }}
+        )
+        {%- else %}
         create or replace table {{ target_relation }} as (
             {{ compiled_code }}
         )
+        {%- endif %}
     {%- endcall %}
     {{ run_hooks(post_hooks) }}
     {{ adapter.commit() }}
