@@ -21,6 +21,7 @@ from orchestration.commands import (
     quarantine,
     receive,
     releases,
+    serve_features,
     snapshots,
     twin,
 )
@@ -55,6 +56,7 @@ app.add_typer(twin.app, name="twin")
 app.command()(docs.docs)
 app.command()(listen.listen)
 app.command()(receive.receive)
+app.command()(serve_features.serve_features)
 
 
 @app.callback()

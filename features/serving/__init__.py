@@ -1,0 +1,1 @@
+"""Features over HTTP: Feast's feature server API for reading, behind authentication of our own (`stocklake serve-features`)."""
