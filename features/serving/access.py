@@ -10,8 +10,8 @@ from typing import Any
 
 import jwt
 
-from lake.company import OidcSettings, ServingSettings
 from lake.errors import InputError
+from lake.feature_settings import OidcSettings, ServingSettings
 
 ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
 """Of signatures that are believed, whatever a token says of itself: only those with a public key, never `none` or HS256."""

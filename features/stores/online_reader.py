@@ -18,7 +18,7 @@ from feast.protos.feast.types.Value_pb2 import Value
 from features.stores.online_format import decode_values, encode_keys, encode_values
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Answer:
     """One feature of all entities that were asked for."""
 
@@ -154,7 +154,9 @@ class OnlineReader:
                 moments, cells = fetched[name]
                 for feature, column in zip(features[name], cells, strict=True):
                     read[name, feature] = Answer(feature, name, view.features[feature], column, moments)
-                answers += [replace(read[name, feature], name=answer) for answer, feature in view.answers]
+                for named, feature in view.answers:
+                    answer = read[name, feature]
+                    answers.append(answer if named == feature else replace(answer, name=named))
         for computed in self._computed:
             answers += _computed(computed, read)
         return answers

@@ -19,7 +19,7 @@ from redis import Redis
 from redis import asyncio as redis_asyncio
 from redis.exceptions import NoScriptError, RedisError
 
-from features.stores.online_format import Batch, batches_of_protos, decode_moment, encode_moments
+from features.stores.online_format import FEW, Batch, batches_of_protos, decode_moment, encode_moments
 from lake.errors import InputError
 from lake.secrets import Secret
 
@@ -166,7 +166,7 @@ class LakeRedisOnlineStore(RedisOnlineStore):  # type: ignore[misc]
             for field in (f"_ts:{view}".encode(), *(_mmh3(f"{view}:{name}") for name in names))
         ]
         client = self._get_client(config.online_store)
-        rows = list(_read(client, _bulk([keys], [config.project.encode()]), fields))
+        rows = list(_read(client, config.project.encode(), keys, fields))
         columns: list[Sequence[bytes | None]] = list(zip(*rows, strict=True)) if rows else [()] * len(fields)
         found, at = {}, 0
         for view, names in views.items():
@@ -256,14 +256,20 @@ def _load(client: Any) -> str:
     return script if isinstance(script, str) else str(script.decode())
 
 
-def _read(client: Any, keys: pa.Array, fields: list[bytes]) -> Iterator[list[bytes | None]]:
-    head = f"*{2 + len(fields)}\r\n$5\r\nHMGET\r\n".encode()
-    commands = pc.binary_join_element_wise(head, keys, _arguments(fields), b"")
+def _read(client: Any, project: bytes, keys: pa.Array, fields: list[bytes]) -> Iterator[list[bytes | None]]:
+    head, tail = f"*{2 + len(fields)}\r\n$5\r\nHMGET\r\n".encode(), _arguments(fields)
+    if len(keys) <= FEW:
+        parts = [head + _arguments([key + project]) + tail for key in keys.to_pylist()]
+        commands = pa.array([b"".join(parts)], pa.binary())
+        starts = [(0, 1, len(keys))] if len(keys) else []
+    else:
+        commands = pc.binary_join_element_wise(head, _bulk([keys], [project]), tail, b"")
+        counts = [(start, min(READ_ROWS, len(keys) - start)) for start in range(0, len(keys), READ_ROWS)]
+        starts = [(start, count, count) for start, count in counts]
     with _connection(client) as connection:
-        for start in range(0, len(keys), READ_ROWS):
-            count = min(READ_ROWS, len(keys) - start)
-            connection.send_packed_command([_slice(commands, start, count)])
-            for _ in range(count):
+        for start, rows, answers in starts:
+            connection.send_packed_command([_slice(commands, start, rows)])
+            for _ in range(answers):
                 yield connection.read_response(disable_decoding=True)
 
 
