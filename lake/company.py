@@ -84,6 +84,20 @@ class Alerts(BaseModel):
     smtp_host: str | None = None
 
 
+class LineageSettings(BaseModel):
+    """Where OpenLineage events are told; nowhere when nothing is set. Variables of OpenLineage's client come first."""
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    url: str | None = Field(
+        None, pattern=r"^https?://[^/]", description="of a server: https://marquez.example"
+    )
+    endpoint: str = "api/v1/lineage"
+    api_key: SecretOnly | None = None
+    file: str | None = Field(None, description="JSON lines are added to it, where no url is set")
+    namespace: str | None = Field(None, description="of jobs and tables; by default the company's name")
+
+
 class HistorySettings(BaseModel):
     """How far a table's newest days may lie from its own weeks before; the checks stand in lake/quality/history.py."""
 
@@ -197,6 +211,7 @@ class CompanySettings(BaseModel):
         "${INBOX}", description="where the exports lie: ${INBOX}, ${STOCKLAKE_DATA} or a path"
     )
     alerts: Alerts = Field(default_factory=Alerts)
+    lineage: LineageSettings = Field(default_factory=lambda: LineageSettings.model_validate({}))
     gate: Gate = Field(default_factory=lambda: Gate.model_validate({}))
     matching: Matching | None = Field(
         None, description="codes of items, suppliers and locations are matched between systems"

@@ -207,6 +207,13 @@ def build_if_changed(company: Company, contracts: Sequence[Contract], *, anew: b
     return report
 
 
+def newest_report(company: Company) -> BuildReport | None:
+    """Return what the newest dbt run did, also where it failed; None where dbt ended before it ran anything."""
+    target = company.dbt / "target"
+    results, manifest = target / "run_results.json", target / "manifest.json"
+    return _report(results, manifest) if results.is_file() and manifest.is_file() else None
+
+
 def inputs_fingerprint(company: Company, contracts: Sequence[Contract]) -> str:
     """Return a hash of everything a build reads: raw tables' state, project files, what contracts add to them.
 

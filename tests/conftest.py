@@ -74,6 +74,11 @@ class SmallHome:
             "STOCKLAKE_COMPANY": self.name,
         }
 
+    @property
+    def lineage_events(self) -> Path:
+        """What the one run of the session told, as OpenLineage events."""
+        return self.root / "lineage.jsonl"
+
     def stocklake(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run the command line on this company, as a person would."""
         return subprocess.run(
@@ -110,6 +115,7 @@ def small_home(tmp_path_factory: pytest.TempPathFactory) -> SmallHome:
         patch.setenv("STOCKLAKE_COMPANIES", str(made.companies))
         if not (folder / "complete").exists():
             shutil.rmtree(folder, ignore_errors=True)
+            patch.setenv("OPENLINEAGE__TRANSPORT__LOG_FILE_PATH", str(made.lineage_events))
             _make(made)
             (folder / "complete").touch()
     return made

@@ -11,6 +11,7 @@ from dagster_dbt import DagsterDbtTranslator, build_dbt_asset_specs
 from lake import transform
 from lake.catalogue.lineage import column_lineage
 from lake.releases import newest_gate_failed
+from orchestration import telling
 from orchestration.house import (
     WRITER_POOL,
     House,
@@ -40,8 +41,11 @@ def dbt_models(house: House) -> dg.AssetsDefinition:
     manifest = json.loads(
         transform.prepare(house.company, house.contracts).manifest.read_text(encoding="utf-8")
     )
+    owners = _owners(manifest)
     specs = [
-        spec.replace_attributes(owners=["team:data_engineering"], kinds={"dbt", "duckdb"})
+        spec.replace_attributes(
+            owners=[owners.get(spec.key, "team:data_engineering")], kinds={"dbt", "duckdb"}
+        )
         for spec in build_dbt_asset_specs(manifest=manifest, dagster_dbt_translator=_Translator())
     ]
     tests = _data_tests(manifest)
@@ -56,16 +60,20 @@ def dbt_models(house: House) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, house: HouseResource
     ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         opened = house.open()
-        with stage(context, opened, "transform") as record:
-            refuse_unfinished_loading(opened)
-            report = transform.build_if_changed(
-                opened.company, opened.contracts, anew=newest_gate_failed(opened.lake)
+        with telling.told(context, opened, "dbt", telling.model_jobs, telling.build_failed) as state:
+            with stage(context, opened, "transform") as record:
+                refuse_unfinished_loading(opened)
+                report = transform.build_if_changed(
+                    opened.company, opened.contracts, anew=newest_gate_failed(opened.lake)
+                )
+                built = () if report.is_standing else report.models
+                record.counts |= {"models_built": len(built), "model_tests": len(report.tests)}
+            # What was not built again comes from where it came before: told once, Dagster's home stays small.
+            manifest = (
+                None if report.is_standing else transform.built_manifest(opened.company, opened.contracts)
             )
-            built = () if report.is_standing else report.models
-            record.counts |= {"models_built": len(built), "model_tests": len(report.tests)}
-        # What was not built again comes from where it came before: told once, Dagster's home stays small.
-        manifest = None if report.is_standing else transform.built_manifest(opened.company, opened.contracts)
-        lineage = column_lineage(manifest, opened.company.dbt / "lineage.json") if manifest else {}
+            lineage = column_lineage(manifest, opened.company.dbt / "lineage.json") if manifest else {}
+            telling.built(state, opened, manifest, lineage)
         keys = {".".join(spec.key.path): spec.key for spec in _upstream_first(specs)}
         for name, metadata in tables_metadata(opened.lake, keys).items():
             more = lineage_metadata(lineage.get(name, {})) | {"unchanged": report.is_standing}
@@ -75,6 +83,16 @@ def dbt_models(house: House) -> dg.AssetsDefinition:
             yield _check_result(spec, outcomes[unique_id])
 
     return build
+
+
+def _owners(manifest: Mapping[str, Any]) -> dict[dg.AssetKey, str]:
+    """Return who answers for each model that has a dbt group."""
+    teams = {group["name"]: group["owner"]["name"] for group in manifest["groups"].values()}
+    return {
+        _Translator().get_asset_key(node): f"team:{teams[node['group']].replace(' ', '_')}"
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "model" and node.get("group")
+    }
 
 
 def _upstream_first(specs: list[dg.AssetSpec]) -> list[dg.AssetSpec]:

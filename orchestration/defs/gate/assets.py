@@ -6,6 +6,7 @@ import dagster as dg
 
 from lake.quality.gate import run_gate
 from lake.releases import GateRun
+from orchestration import telling
 from orchestration.house import WRITER_POOL, HouseResource, stage
 
 CHECK = "every_stop_check_passes"
@@ -35,8 +36,12 @@ def gate_asset(upstream: list[dg.AssetKey]) -> dg.AssetsDefinition:
     )
     def release(context: dg.AssetExecutionContext, house: HouseResource) -> dg.MaterializeResult:
         opened = house.open()
-        with stage(context, opened, "gate") as record:
+        with (
+            stage(context, opened, "gate") as record,
+            telling.told(context, opened, "gate", telling.gate_jobs) as state,
+        ):
             run = run_gate(opened.company, opened.contracts)
+            telling.gated(state, run)
             record.counts |= counts(run)
             if not run.passed and not house.last_good:
                 record.message = "; ".join(run.summary()[:3])

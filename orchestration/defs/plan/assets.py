@@ -9,7 +9,7 @@ import dagster as dg
 import polars as pl
 
 from lake.releases import Release
-from orchestration import frames
+from orchestration import frames, telling
 from orchestration.house import WRITER_POOL, House, HouseResource, stage
 from orchestration.metadata import picture, table_metadata
 
@@ -27,9 +27,13 @@ from orchestration.metadata import picture, table_metadata
 def replenishment(context: dg.AssetExecutionContext, house: HouseResource) -> dg.MaterializeResult:
     """Plan the release: from forecast, stock and supplier terms to order quantities."""
     opened = house.open()
-    with stage(context, opened, "plan") as record:
+    with (
+        stage(context, opened, "plan") as record,
+        telling.told(context, opened, "plan", telling.plan_jobs) as state,
+    ):
         release = house.release(context.run.run_id)
         rows = plan_release(opened, release)
+        telling.planned(state, rows.schema, rows.height)
         record.counts |= {
             "items_planned": rows.height,
             "items_to_order": rows.filter(pl.col("order_quantity_units") > 0).height,

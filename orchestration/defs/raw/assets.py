@@ -9,6 +9,7 @@ from lake.contracts.model import Contract
 from lake.errors import InputError
 from lake.ingest import IngestReport, ingest
 from lake.period import Period
+from orchestration import telling
 from orchestration.house import WRITER_POOL, House, HouseResource, stage
 from orchestration.metadata import column_schema, delivered_metadata, loaded_metadata
 
@@ -41,10 +42,14 @@ def raw_assets(house: House) -> dg.AssetsDefinition:
         chosen = {key.path[-1] for key in context.selected_asset_keys}
         datasets = None if len(chosen) == len(opened.contracts) else sorted(chosen)
         period = Period.parse(config.since, config.until)
-        with stage(context, opened, "raw") as record:
+        with (
+            stage(context, opened, "raw") as record,
+            telling.told(context, opened, "ingest", telling.ingest_jobs(chosen)) as state,
+        ):
             report = ingest(
                 opened.company, opened.contracts, run_id=context.run.run_id, datasets=datasets, period=period
             )
+            telling.ingested(state, opened, report)
             record.counts |= report.totals
             if not report.is_clean:
                 record.message = "; ".join(report.problems)
