@@ -52,7 +52,7 @@ class Table:
     name: str
     namespace: str | None = None
     columns: tuple[tuple[str, str, str], ...] = ()
-    """(name, type, description) of each."""
+    """(name, type, description) of each; '' is not known."""
     description: str = ""
     owner: str = ""
     rows: int | None = None
@@ -238,7 +238,9 @@ def _dataset(namespace: str, table: Table, *, is_input: bool) -> Any:
     facets: dict[str, Any] = {}
     if table.columns:
         fields = [
-            facet_v2.schema_dataset.SchemaDatasetFacetFields(name=name, type=kind, description=text or None)
+            facet_v2.schema_dataset.SchemaDatasetFacetFields(
+                name=name, type=kind or None, description=text or None
+            )
             for name, kind, text in table.columns
         ]
         facets["schema"] = facet_v2.schema_dataset.SchemaDatasetFacet(fields=fields)

@@ -25,7 +25,9 @@ _DATASET_FACETS = {
     "type": "object",
     "additionalProperties": False,
     "properties": {
-        "schema": _facet(fields={"type": "array", "items": _object({"name": _TEXT, "type": _TEXT})}),
+        "schema": _facet(
+            fields={"type": "array", "items": _object({"name": _TEXT}, type=_TEXT, description=_TEXT)}
+        ),
         "documentation": _facet(description=_TEXT),
         "ownership": _facet(owners={"type": "array", "items": _object({"name": _TEXT})}),
         "version": _facet(datasetVersion=_TEXT),
