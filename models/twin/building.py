@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lake.company import Replenishment
 from lake.errors import InputError
-from models.inventory import safety_stock
+from models.inventory import distributions, safety_stock
 from models.twin.lead_times import empirical, from_quantiles
 from models.twin.network import Kind, Lane, LeadTime, Network, Node
 from models.twin.twin import Twin
@@ -389,8 +389,8 @@ class _Builder:
                 rate, rate * ratio[to], np.full_like(rate, lane.lead_time.mean),
                 np.full_like(rate, lane.lead_time.variance**0.5), gap,
             )  # fmt: skip
-            law = safety_stock.distribution_for(expected, spread)
-            needed = safety_stock.demand_quantile(service, expected, spread, law)
+            law = distributions.distribution_for(expected, spread)
+            needed = distributions.demand_quantile(service, expected, spread, law)
             point[to] = np.where(alive & (rate > 0), np.ceil(needed), 0)
             level[to] = np.where(alive & (rate > 0), np.ceil(needed + np.maximum(rate * gap, 1)), 0)
         return np.nan_to_num(point), np.nan_to_num(level), echelon

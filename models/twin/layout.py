@@ -132,7 +132,7 @@ class Layout:
         """Return an array [..., node, item] (network's order) per level: [..., place, item, 1]."""
         array = np.asarray(values)
         return tuple(
-            jnp.asarray(array[..., list(level.nodes), :, None], _kind(array)) if index else None
+            jnp.asarray(array[..., list(level.nodes), :, None], jnp.float32) if index else None
             for index, level in enumerate(self.levels)
         )
 
@@ -146,7 +146,7 @@ class Layout:
                 for lane in lanes:
                     carried = network.carried(network.lanes[lane])
                     rows[..., row, carried] = array[..., lane, :][..., carried]
-            found.append(jnp.asarray(rows[..., None], _kind(rows)))
+            found.append(jnp.asarray(rows[..., None], jnp.float32))
         return tuple(found)
 
     def at_lanes(self, values: Any, filler: float = 0.0) -> PerLevel:
@@ -291,10 +291,6 @@ def _outflow(made: list[Level], origin_level: int) -> Outflow | None:
 
 def _of(network: Network, lanes: Sequence[int]) -> list[Lane]:
     return [network.lanes[i] for i in lanes]
-
-
-def _kind(array: NDArray[Any]) -> Any:
-    return jnp.int32 if array.dtype.kind in "iu" else jnp.float32
 
 
 def take(array: Any, rows: Sequence[int]) -> Any:

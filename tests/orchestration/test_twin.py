@@ -1,0 +1,85 @@
+"""`stocklake twin` on a company that has been run: build, ask, calibrate, and what is said when something is wrong."""
+
+import json
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from lake.errors import InputError
+from models.twin.twin import Twin
+
+
+@pytest.fixture(scope="module")
+def home(small_home, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        copy = small_home.copy_to(tmp_path_factory.mktemp("twin"), patch)
+        patch.setenv("STOCKLAKE_HOME", str(copy.root))
+        patch.setenv("STOCKLAKE_COMPANY", copy.name)
+        yield copy
+
+
+def cli(*arguments: str) -> tuple[int, str, str]:
+    from orchestration.cli import app
+
+    done = CliRunner().invoke(app, ["twin", *arguments])
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done.exit_code, done.stdout, done.stderr
+
+
+@pytest.fixture(scope="module")
+def built(home):
+    with pytest.raises(InputError, match="There is no twin yet"):
+        cli("run", "fuel-plus-10")
+    code, told, _ = cli("build", "--json")
+    assert code == 0
+    return json.loads(told)
+
+
+def test_the_twin_is_the_company(home, built):
+    twin = Twin.load(home.company.twin)
+    kinds = {node.name: node.kind for node in twin.network.nodes}
+    assert built["items"] == len(twin.network.items) > 0
+    assert {kinds[lane.origin] for lane in twin.network.lanes} == {"supplier", "hub"}
+    assert all(
+        kinds[lane.destination] == "hub" for lane in twin.network.lanes if kinds[lane.origin] == "supplier"
+    )
+    assert twin.demand_mean.sum() > 0 and sum(node.on_hand.sum() for node in twin.network.nodes[-3:]) > 0
+    assert twin.network.checked() is twin.network
+
+
+def test_a_scenario_is_answered_with_intervals_losers_and_a_page(home, built):
+    own = home.companies / home.name / "scenarios"
+    own.mkdir()
+    nothing = {"name": "nothing", "title": "ours", "events": [{"event": "demand", "percent": 0}]}
+    (own / "nothing.yaml").write_text(yaml.safe_dump(nothing), encoding="utf-8")
+    code, told, _ = cli("run", "fuel-plus-10", "nothing", "--days", "21", "--replications", "3", "--json")
+    assert code == 0
+    answer = json.loads(told)
+    baseline, fuel, same = answer["answers"]
+    assert fuel["changes"]["fill_rate"]["mean"] == 0
+    assert fuel["changes"]["freight"]["mean"] > 0
+    assert fuel["changes"]["profit"]["mean"] == pytest.approx(-fuel["changes"]["freight"]["mean"], rel=0.01)
+    assert fuel["worst_lanes"] and fuel["worst_items"][0]["profit_change"] < 0
+    assert {name: each["mean"] for name, each in same["figures"].items()} == {
+        name: each["mean"] for name, each in baseline["figures"].items()
+    }, "an event of size zero changes nothing"
+    assert "<svg" in home.company.twin.with_name("answers.html").read_text(encoding="utf-8")
+    _, table, _ = cli("run", "fuel-plus-10", "--days", "21", "--replications", "3", "--compare")
+    assert "fill_rate" in table and "fuel-plus-10" in table
+
+
+def test_the_past_is_reproduced(built):
+    code, told, _ = cli("calibrate", "--json")
+    found = json.loads(told)
+    assert code == 0 and found["passed"] and found["share_within"] >= 0.9
+    assert max(node["stock_error"] for node in found["nodes"]) < 0.05
+
+
+def test_wrong_questions_are_one_sentence(home, built):
+    with pytest.raises(InputError, match="There is no scenario 'flood'; there are demand-slump"):
+        cli("run", "flood")
+    home.company.twin.write_bytes(b"broken")
+    with pytest.raises(InputError, match="make it again with `stocklake twin build`"):
+        cli("run", "fuel-plus-10")
