@@ -1,7 +1,5 @@
 """Everything that has arrived for a company, into raw: datasets in the order of their references, bad files passed by."""
 
-import codecs
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
@@ -17,7 +15,6 @@ from lake.landing import LandedFile, land_each
 from lake.ledger import Delivery
 from lake.loading import Loader, count_rules
 from lake.period import Period
-from lake.sources.conforming import compile_format
 from lake.sources.files import find_files, location_glob
 from lake.sources.privacy import key_of
 
@@ -93,10 +90,9 @@ def ingest(
     With a `period` only what is of its days: files by the date in their names, sources that can be asked for it again.
 
     Files that cannot be used are in the report, not raised; the others load. `ContractError` is raised before
-    anything is written: references in a circle or to nothing, a path with an unknown variable, an upsert without key.
+    anything is written: references in a circle, a path with an unknown variable. All else that a contract can have wrong
+    was refused when it was read (`lake/contracts`).
     """
-    for contract in contracts:
-        check_contract(contract, contracts)
     ordered = reference_order(contracts)
     chosen = [contract for contract in ordered if datasets is None or contract.dataset in datasets]
     pii_key = key_of(company, chosen)
@@ -114,38 +110,6 @@ def ingest(
     work.report.unmatched = inbox.unmatched(company, contracts)
     work.report.left += inbox.unfinished(company)
     return work.report
-
-
-def check_contract(contract: Contract, others: Sequence[Contract]) -> None:
-    """Raise `ContractError` for what loading cannot do: an unknown encoding, an upsert without a key, and the like."""
-    location = contract.location
-    try:
-        codecs.lookup(location.encoding)
-    except LookupError as error:
-        raise ContractError(
-            f"{contract.path}: there is no encoding {location.encoding!r}; name the files' encoding, such as utf-8."
-        ) from error
-    if contract.write_mode in ("upsert", "insert_only", "history") and not contract.keys:
-        raise ContractError(
-            f"{contract.path}: write_mode is {contract.write_mode}, but no column is a key; mark its key with primaryKey: true."
-        )
-    for column in contract.columns:
-        if column.type in ("date", "timestamp") and column.format:
-            compile_format(column.format)
-        try:
-            re.compile(column.pattern or "")
-        except re.error as error:
-            raise ContractError(
-                f"{contract.path}, column {column.name!r}: the pattern {column.pattern!r} is no regular expression"
-                f" ({error}); correct it."
-            ) from error
-    known = {f"{other.dataset}.{column.name}" for other in others for column in other.columns}
-    for column in contract.columns:
-        if column.references and column.references not in known:
-            raise ContractError(
-                f"{contract.path}, column {column.name!r}: it refers to {column.references}, which no contract has;"
-                " correct the relationship."
-            )
 
 
 def reference_order(contracts: Sequence[Contract]) -> list[Contract]:

@@ -229,37 +229,17 @@ def write_findings(
     connection: duckdb.DuckDBPyConnection, run_id: str, deliveries: Iterable[Delivery]
 ) -> None:
     """Append what was found about deliveries as a whole: drift of their columns, control totals."""
-    drift = [
-        (
-            run_id,
-            one.dataset,
-            one.delivery_id,
-            one.file_name,
-            said.kind,
-            (said.column or "")[:200] or None,
-            said.message,
-        )
-        for one in deliveries
-        for said in one.drift
-    ]
-    control = [
-        (
-            run_id,
-            one.dataset,
-            one.delivery_id,
-            one.file_name,
-            said.figure,
-            said.expected,
-            said.found,
-            said.ties,
-        )
-        for one in deliveries
-        for said in one.control
-    ]
-    for table, rows in (("drift", drift), ("control", control)):
+    found: dict[str, list[tuple[Any, ...]]] = {"drift": [], "control": []}
+    for one in deliveries:
+        named = (run_id, one.dataset, one.delivery_id, one.file_name)
+        for drift in one.drift:
+            found["drift"].append((*named, drift.kind, (drift.column or "")[:200] or None, drift.message))
+        for said in one.control:
+            found["control"].append((*named, said.figure, said.expected, said.found, said.ties))
+    for table, rows in found.items():
         if rows:
-            places = ", ".join("?" * len(rows[0]))
-            connection.executemany(f"INSERT INTO lake.meta.{table} VALUES ({places}, now()::TIMESTAMP)", rows)
+            values = ", ".join(f"({', '.join(map(literal, row))}, now()::TIMESTAMP)" for row in rows)
+            connection.execute(f"INSERT INTO lake.meta.{table} VALUES {values}")
 
 
 def write_quarantine(

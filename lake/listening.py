@@ -16,7 +16,7 @@ from lake.connection import Lake
 from lake.contracts.model import Contract
 from lake.errors import InputError, StocklakeError
 from lake.fetching import fetch
-from lake.ingest import check_contract, referred
+from lake.ingest import referred
 from lake.ledger import COUNTS, Delivery
 from lake.loading import Loader
 from lake.sources.privacy import key_of
@@ -62,10 +62,8 @@ def listen(
 ) -> None:
     """Fetch from the streams of `datasets` (default: all there are) until `stop` is set; a batch that has begun is finished first.
 
-    `tell` gets every round that brought something or met a problem. `ContractError` is raised before anything is fetched.
+    `tell` gets every round that brought something or met a problem.
     """
-    for contract in contracts:
-        check_contract(contract, contracts)
     listened = [one for one in streams(contracts) if datasets is None or one.dataset in datasets]
     failures = dict.fromkeys((contract.dataset for contract in listened), 0)
     due = dict.fromkeys(failures, 0.0)

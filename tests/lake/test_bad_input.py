@@ -9,6 +9,7 @@ import pytest
 
 from lake.connection import Lake
 from lake.contracts.model import Column
+from lake.contracts.reading import load_contracts
 from lake.errors import ContractError
 from lake.ingest import ingest, reference_order
 from lake.landing import land
@@ -119,19 +120,8 @@ def test_contracts_that_cannot_be_loaded_raise_before_anything_is_written(tmp_pa
     deliver(home, "sales.csv", GOOD)
     refers = replace(contract().columns[0], references="item.item_id")
     unknown = contract(location={"path": "${NOWHERE}/sales.csv"})
-    keyless = contract(columns=(Column("item_id", "Item", "string"),), write_mode="upsert")
-    cases = {
-        "there is no variable ${NOWHERE}": unknown,
-        "no column is a key": keyless,
-        "refers to item.item_id, which no contract has": contract(columns=(refers,)),
-        "there is no encoding 'utf-99'": contract(location={"encoding": "utf-99"}),
-        "is no regular expression": contract(columns=(Column("day", "Day", "string", pattern="["),)),
-        "directive %Q": contract(columns=(Column("day", "Day", "date", format="%Q"),)),
-    }
-    for sentence, bad in cases.items():
-        with pytest.raises(ContractError) as error:
-            ingest(home, [bad], run_id="run")
-        assert sentence in str(error.value)
+    with pytest.raises(ContractError, match=r"there is no variable \$\{NOWHERE\}"):
+        ingest(home, [unknown], run_id="run")
     item = contract("item", (Column("item_id", "Item", "string", references="sales.item_id"),))
     with pytest.raises(ContractError, match="in a circle"):
         reference_order([item, contract(columns=(refers,))])
@@ -140,6 +130,48 @@ def test_contracts_that_cannot_be_loaded_raise_before_anything_is_written(tmp_pa
     assert rows(
         home, "SELECT count(*) FROM information_schema.tables WHERE table_schema IN ('raw', 'meta')"
     ) == [(0,)]
+
+
+UNSOUND = {
+    "upsert needs a key: mark the key columns with `primaryKey: true`": (
+        "    properties:", "    customProperties: [{property: write_mode, value: upsert}]\n    properties:"),
+    "there is no dataset 'item': known are sales": (
+        "logicalType: string", "logicalType: string\n        relationships: [{to: item.item_id}]"),
+    "'utf-99' is no encoding: write e.g. utf-8": ("format: csv", "format: csv\n    encoding: utf-99"),
+    "is no regular expression": ("logicalType: string", "logicalType: string\n        logicalTypeOptions: {pattern: '['}"),
+    "%Q": ("logicalType: string", "logicalType: date\n        logicalTypeOptions: {format: '%Q'}"),
+}  # fmt: skip
+YAML = """\
+apiVersion: v3.1.0
+kind: DataContract
+id: acme.sales
+version: 1.0.0
+status: active
+domain: erp
+team: {name: tests}
+servers:
+  - server: files
+    type: local
+    path: ${INBOX}/sales.csv
+    format: csv
+schema:
+  - name: sales
+    properties:
+      - name: item_id
+        logicalType: string
+"""
+
+
+@pytest.mark.parametrize("sentence", UNSOUND)
+def test_what_a_contract_has_wrong_is_told_with_its_line_before_it_is_used(tmp_path, sentence):
+    home = company(tmp_path)
+    home.contracts.mkdir(parents=True)
+    (home.contracts / "sales.odcs.yaml").write_text(YAML)
+    assert [one.dataset for one in load_contracts(home)] == ["sales"]
+    (home.contracts / "sales.odcs.yaml").write_text(YAML.replace(*UNSOUND[sentence]))
+    with pytest.raises(ContractError, match=r"sales\.odcs\.yaml, line \d+, ") as error:
+        load_contracts(home)
+    assert sentence in str(error.value)
 
 
 def test_a_changed_type_is_a_contract_error_and_a_new_column_is_added(tmp_path):

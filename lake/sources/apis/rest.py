@@ -23,9 +23,9 @@ from lake.sources.apis.fetching import Shifted, Walk
 from lake.sources.apis.growth import Growth, Reach
 from lake.sources.apis.paging import first_request
 from lake.sources.apis.settings import ByCursor, RestSettings, comes_at_once
-from lake.sources.fetching import fetching
 from lake.sources.port import Arrival, Position
 from lake.sources.ranges import bounds
+from lake.sources.turns import fetching
 
 Got = TypeVar("Got")
 

@@ -35,8 +35,8 @@ from lake.sources.databases.published import Published
 from lake.sources.databases.relations import look_at
 from lake.sources.databases.replication import Slot, SlotState, lsn_number, lsn_text
 from lake.sources.databases.settings import COMMIT_LSN, COMMIT_TIME, OPERATION, CdcSettings
-from lake.sources.fetching import fetching, note_position
 from lake.sources.port import Arrival, Position
+from lake.sources.turns import fetching, note_position
 
 _SEGMENT = 16 << 20
 """Bytes of log that change nothing here, after which the position moves on all the same."""

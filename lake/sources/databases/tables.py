@@ -22,9 +22,9 @@ from lake.sources.databases.deletions import tombstones
 from lake.sources.databases.parquet_files import Piece, PieceWriter, name_part, pieces
 from lake.sources.databases.relations import Relation, look_at
 from lake.sources.databases.settings import IDEMPOTENT, DatabaseSettings
-from lake.sources.fetching import fetching, note_position
 from lake.sources.port import Arrival, Position
 from lake.sources.ranges import bounds, day_column
+from lake.sources.turns import fetching, note_position
 
 _CLOCK_ERROR = timedelta(days=1)
 

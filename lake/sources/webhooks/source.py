@@ -12,8 +12,8 @@ import orjson
 
 from lake.company import Company
 from lake.contracts.model import Contract
-from lake.sources.fetching import fetching
 from lake.sources.port import Arrival, Position
+from lake.sources.turns import fetching
 from lake.sources.webhooks.settings import WebhookSettings
 from lake.sources.webhooks.spool import Spool
 

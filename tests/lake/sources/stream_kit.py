@@ -1,6 +1,8 @@
 """What the tests of streams share: a company with the example contracts for telemetry, each test's streams its own."""
 
 import shutil
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,3 +95,18 @@ def sale(number: int, **changes: Any) -> dict[str, Any]:
         "unit_price": 1.5,
         "till": "T7",
     } | changes
+
+
+def contract(house: House, dataset: str = "till_sale") -> Contract:
+    return next(one for one in house.contracts if one.dataset == dataset)
+
+
+def loaded(house: House) -> list[int]:
+    return [number for (number,) in house.rows("SELECT event_id[2:]::INT FROM lake.raw.till_sale ORDER BY 1")]
+
+
+def wait_until(is_so: Callable[[], bool], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.02)
