@@ -4,6 +4,7 @@ Only texts, by relative path: where they are written and how dbt is started on t
 """
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ import yaml
 from lake.company import PROJECT_ROOT, Company
 from lake.connection import ALIAS, MEMORY_LIMIT, Lake
 from lake.contracts.entities import Entity, load_entities
-from lake.contracts.model import Contract
+from lake.contracts.model import Contract, Figure
 
 SOURCE_PROJECT = PROJECT_ROOT / "dbt_project"
 ENTITIES = PROJECT_ROOT / "lake" / "contracts" / "entities.yaml"
@@ -106,10 +107,28 @@ def feed(contract: Contract, *, matches: bool) -> dict[str, Any]:
         "deleted": f'coalesce("{gone}", false)' if gone else None,
         "ended": "_valid_to" if contract.write_mode == "history" else None,
         "write_mode": contract.write_mode,
+        "control": [
+            {"figure": str(figure), "column": figure.column, "of": of}
+            for figure in (contract.control_totals.figures if contract.control_totals else ())
+            if (of := _controlled(contract, figure)) is not None
+        ],
+        "control_stops": contract.control_totals is None or contract.control_totals.severity == "stop",
     }
     if matches:
         feed |= {"system": contract.system, "moment": f'"{contract.business_date or "_known_at"}"'}
     return feed
+
+
+def _controlled(contract: Contract, figure: Figure) -> str | None:
+    """Return what a control total is a sum of, `units` or `money`; None for any other, which reconciles its file only."""
+    if figure.kind != "sum" or figure.column is None:
+        return None
+    column = contract.column(figure.column)
+    entity = load_entities()[contract.entity].columns if contract.entity else {}
+    fed = {entity[target].unit for target, source in contract.mapping if source == column.name}
+    if (column.type == "integer" or column.is_whole) and "units" in {column.unit, *fed}:
+        return "units"
+    return "money" if "currency" in fed or re.fullmatch(r"[A-Z]{3}", column.unit or "") else None
 
 
 def _identifies(entity: Entity) -> dict[str, list[str]]:

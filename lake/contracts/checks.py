@@ -8,7 +8,8 @@ from typing import Any, get_args
 
 from lake.contracts import values
 from lake.contracts.document import Node
-from lake.contracts.model import Check, Column
+from lake.contracts.loading_options import read_figure
+from lake.contracts.model import Check, Column, Figure
 from lake.contracts.standard import suggest
 
 CHECK_KINDS = get_args(Check.__annotations__["kind"])
@@ -50,6 +51,9 @@ def _check(
         "minimum": _number,
         "maximum": _number,
         "query": values.text,
+        "dataset": values.text,
+        "on": _on,
+        "figures": lambda node: _figures(node, columns),
     }
     found: dict[str, Any] = {}
     for key, value in implementation.entries():
@@ -96,8 +100,40 @@ def _judge_check(node: Node, check: Check, schema: Node, columns: Mapping[str, C
         node.reject("row_count_between needs `minimum`, `maximum` or both")
     if check.minimum is not None and check.maximum is not None and check.minimum > check.maximum:
         node.reject(f"minimum {check.minimum} is above maximum {check.maximum}: exchange or correct them")
+    if check.kind == "ties_with":
+        _judge_ties(node, check, columns)
+    elif check.dataset or check.on or check.figures:
+        node.reject("dataset, on and figures are for a check of kind ties_with: remove them")
     if check.kind == "sql_no_rows" and "{table}" not in (check.query or ""):
         node.reject("sql_no_rows needs `query` that selects the offending rows from {table}")
+
+
+def _on(node: Node) -> tuple[tuple[str, str], ...] | None:
+    if not isinstance(node.value, dict) or not all(isinstance(name, str) for name in node.value.values()):
+        node.reject("has to name the columns of the period: {COLUMN here: COLUMN there}")
+        return None
+    return tuple(node.value.items())
+
+
+def _figures(node: Node, columns: Mapping[str, Column]) -> tuple[tuple[str, Figure], ...] | None:
+    if not isinstance(node.value, dict):
+        node.reject("has to say what each column there tells: {COLUMN there: rows, ...}")
+        return None
+    named = [(title, read_figure(value, columns)) for title, value in node.entries()]
+    return tuple((title, figure) for title, figure in named if figure is not None)
+
+
+def _judge_ties(node: Node, check: Check, columns: Mapping[str, Column]) -> None:
+    if not (check.dataset and check.on and check.figures):
+        node.reject(
+            "ties_with needs `dataset`, where the source says what it sent, `on`: {COLUMN here: COLUMN there} and `figures`:"
+            " {COLUMN there: rows, or sum(COLUMN here)}"
+        )
+    for name, _ in check.on:
+        if name not in columns:
+            (node.child("on") or node).reject(f"there is no column {name!r}: {suggest(name, columns)}")
+        elif columns[name].pii_action == "drop":
+            (node.child("on") or node).reject(f"{name} is dropped as personal data: name another, or keep it")
 
 
 def _number(node: Node) -> float | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from lake.company import Company
 from lake.contracts.datasets import read_contract
 from lake.contracts.document import Document, Node, Problem, read_document
-from lake.contracts.model import Contract
+from lake.contracts.model import Check, Contract
 from lake.contracts.standard import check_standard, suggest
 
 SUFFIX = ".odcs.yaml"
@@ -34,6 +34,7 @@ def examine(company: Company) -> tuple[tuple[Contract, ...], list[Problem]]:
         if (contract := read_contract(document, company.variables))
     }
     _check_names(documents, contracts)
+    _check_ties(documents, contracts)
     ordered = _in_order(documents, contracts)
     problems = [problem for document in documents.values() for problem in document.problems]
     problems += [
@@ -73,6 +74,46 @@ def _check_names(documents: Mapping[Path, Document], contracts: Mapping[Path, Co
         if identity in ids:
             document.reject(("id",), f"{identity!r} is also the id of {ids[identity].name}: choose another")
         ids.setdefault(identity, path)
+
+
+def _check_ties(documents: Mapping[Path, Document], contracts: Mapping[Path, Contract]) -> None:
+    """Judge that what a check ties with is there: the dataset, its columns, and types that compare."""
+    by_name = {contract.dataset: contract for contract in contracts.values()}
+    broken = {path.name.removesuffix(SUFFIX) for path in documents if path not in contracts}
+    for path, contract in contracts.items():
+        for item in Node(documents[path], ("schema", 0)).items("quality"):
+            node = item.child("implementation")
+            check = next((one for one in contract.checks if one.name == item.value.get("name")), None)
+            if node is None or check is None or check.kind != "ties_with" or not check.dataset:
+                continue
+            other = by_name.get(check.dataset)
+            if other is not None:
+                _check_tie(node, contract, check, other)
+            elif check.dataset not in broken:
+                (node.child("dataset") or node).reject(
+                    f"there is no dataset {check.dataset!r}: {suggest(check.dataset, by_name)}"
+                )
+
+
+def _check_tie(node: Node, contract: Contract, check: Check, other: Contract) -> None:
+    types = {column.name: column.type for column in other.columns}
+    own = {column.name: column.type for column in contract.columns}
+    for name in (there for there, _ in check.figures):
+        if types.get(name) not in ("integer", "number"):
+            (node.child("figures") or node).reject(
+                f"{other.dataset} has no column {name!r} that is a number: name one of"
+                f" {', '.join(sorted(one for one, kind in types.items() if kind in ('integer', 'number')))}"
+            )
+    for here, there in check.on:
+        comparable = {own.get(here), "date" if own.get(here) == "timestamp" else own.get(here)}
+        if there not in types:
+            (node.child("on") or node).reject(
+                f"{other.dataset} has no column {there!r}: {suggest(there, types)}"
+            )
+        elif here in own and types[there] not in comparable:
+            (node.child("on") or node).reject(
+                f"{here} is {own[here]} and {other.dataset}.{there} is {types[there]}: give both the same type"
+            )
 
 
 def _in_order(documents: Mapping[Path, Document], contracts: Mapping[Path, Contract]) -> tuple[Contract, ...]:

@@ -210,7 +210,7 @@ def _trailer(node: Node, columns: Mapping[str, Column]) -> Trailer | None:
         )
         return None
     pattern = values.regex(marker)
-    found = tuple(_figure(item, columns) if item.value is not None else None for item in figures.items())
+    found = tuple(read_figure(item, columns) if item.value is not None else None for item in figures.items())
     if not any(found) and not figures.is_rejected:
         figures.reject("names no figure: write e.g. [rows, sum(amount)], with null for a field to pass over")
     return Trailer(pattern, found) if pattern is not None else None
@@ -232,7 +232,7 @@ def _companion(node: Node, columns: Mapping[str, Column]) -> Companion | None:
             "needs `path` (e.g. '{stem}.ctl', beside the file) and `figures`: {COLUMN of the control file: rows, ...}"
         )
         return None
-    named = [(title, _figure(value, columns)) for title, value in figures.entries()]
+    named = [(title, read_figure(value, columns)) for title, value in figures.entries()]
     found["figures"] = tuple((title, figure) for title, figure in named if figure is not None)
     if "file_column" not in found and "{stem}" not in found["path"] and "{name}" not in found["path"]:
         node.reject("one control file for all files needs `file_column`: its column that names the file")
@@ -241,7 +241,8 @@ def _companion(node: Node, columns: Mapping[str, Column]) -> Companion | None:
     return Companion(**found)
 
 
-def _figure(node: Node, columns: Mapping[str, Column]) -> Figure | None:
+def read_figure(node: Node, columns: Mapping[str, Column]) -> Figure | None:
+    """Return the figure that a node names: rows, or something of a column; a problem is noted there."""
     text = str(node.value).strip()
     if text == "rows":
         return Figure("rows")

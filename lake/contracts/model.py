@@ -176,11 +176,25 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Figure:
+    """A control total: the number of rows, or something of a column."""
+
+    kind: Literal["rows", "sum", "min", "max"]
+    column: str | None = None
+
+    def __str__(self) -> str:
+        """Return it as a contract writes it."""
+        return f"{self.kind}({self.column})" if self.column else self.kind
+
+
+@dataclass(frozen=True)
 class Check:
     """A rule on the dataset as a whole, for the gate (the reader does not look at it)."""
 
     name: str
-    kind: Literal["row_count_between", "no_missing_days", "freshness_days", "unique", "sql_no_rows"]
+    kind: Literal[
+        "row_count_between", "no_missing_days", "freshness_days", "unique", "sql_no_rows", "ties_with"
+    ]
     severity: Severity = "stop"
     columns: tuple[str, ...] = ()
     minimum: float | None = None
@@ -188,6 +202,12 @@ class Check:
     query: str | None = None
     """sql_no_rows: a query on `{table}` that returns the offending rows."""
     description: str = ""
+    dataset: str | None = None
+    """ties_with: the dataset in which the source says, for each period, what it sent."""
+    on: tuple[tuple[str, str], ...] = ()
+    """ties_with: (column here, column there) that name the period: a day, or a day and a store."""
+    figures: tuple[tuple[str, Figure], ...] = ()
+    """ties_with: (column there, what it says of the rows here)."""
 
 
 @dataclass(frozen=True)
@@ -208,18 +228,6 @@ class SchemaPolicy:
     """Most values of a column no longer have its form: each such row is quarantined for it in any case."""
     swapped_columns: Policy = "freeze"
     """Most values of two columns fit each other's rules and not their own."""
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A control total: the number of rows, or something of a column."""
-
-    kind: Literal["rows", "sum", "min", "max"]
-    column: str | None = None
-
-    def __str__(self) -> str:
-        """Return it as a contract writes it."""
-        return f"{self.kind}({self.column})" if self.column else self.kind
 
 
 @dataclass(frozen=True)

@@ -196,6 +196,8 @@ def _check_rule(table: str, contract: Contract, check: Check) -> Rule:
             f"against the check {check.name!r}",
             columns=check.columns,
         )
+    elif check.kind == "ties_with":
+        rule = rules.no_findings(table, _tie_query(contract, check), check.name)
     elif not columns:
         raise ValueError(
             f"check {check.name!r} of {contract.dataset} names no column and there is no business_date"
@@ -205,6 +207,59 @@ def _check_rule(table: str, contract: Contract, check: Check) -> Rule:
     else:
         rule = rules.fresh(table, columns[0], check.maximum or 0)
     return replace(rule, check=check.name)
+
+
+def _tie_query(contract: Contract, check: Check) -> str:
+    """Return the query of periods whose rows in raw are not what the source says that it sent.
+
+    Of each period the newest statement counts; a period without one is a finding if there are later ones. Rows in
+    quarantine are not in raw, so they are told here.
+    """
+    days = [contract.column(here).type == "timestamp" for here, _ in check.on]
+    here = [
+        f"CAST({identifier(name)} AS DATE)" if is_moment else identifier(name)
+        for (name, _), is_moment in zip(check.on, days, strict=True)
+    ]
+    there = [
+        f"CAST({identifier(name)} AS DATE)" if is_moment else identifier(name)
+        for (_, name), is_moment in zip(check.on, days, strict=True)
+    ]
+    keys = [f"key_{n}" for n in range(len(here))]
+    figures = [
+        (
+            "count(*)" if figure.column is None else f"{figure.kind}({identifier(figure.column)})",
+            identifier(title),
+        )
+        for title, figure in check.figures
+    ]
+    names = ", ".join(keys)
+    found = ", ".join(
+        [f"{sql} AS {key}" for sql, key in zip(here, keys, strict=True)]
+        + [f"{sql} AS found_{n}" for n, (sql, _) in enumerate(figures)]
+    )
+    said = ", ".join(
+        [f"{sql} AS {key}" for sql, key in zip(there, keys, strict=True)]
+        + [f"{title} AS said_{n}" for n, (_, title) in enumerate(figures)]
+    )
+    zero = ["0" if figure.kind in ("rows", "sum") else "NULL" for _, figure in check.figures]
+    apart = " OR ".join(
+        f"said_{n} IS DISTINCT FROM coalesce(found_{n}, {none})" for n, none in enumerate(zero)
+    )
+    told = " || '; ' || ".join(
+        f"format('{{}} is {{}}, the source says {{}}', {literal(str(figure))}, coalesce(found_{n}, {none})::VARCHAR,"
+        f" coalesce(said_{n}::VARCHAR, 'nothing'))"
+        for n, ((_, figure), none) in enumerate(zip(check.figures, zero, strict=True))
+    )
+    period = " || ', ' || ".join(f"coalesce({key}::VARCHAR, 'none')" for key in keys)
+    other = f"lake.raw.{identifier(check.dataset or '')}"
+    return (
+        f"WITH found AS (SELECT {found} FROM {{table}} GROUP BY ALL),"
+        f" said AS (SELECT {said} FROM {other}"
+        f" QUALIFY row_number() OVER (PARTITION BY {', '.join(there)} ORDER BY _known_at DESC NULLS LAST, _file DESC, _line DESC) = 1)"
+        f" SELECT {period} || ': ' || {told} AS finding"
+        f" FROM found FULL JOIN (SELECT *, true AS is_said FROM said) AS said USING ({names})"
+        f" WHERE CASE WHEN is_said THEN {apart} ELSE key_0 < (SELECT max(key_0) FROM said) END ORDER BY 1"
+    )
 
 
 def _ledger_rule(table: str, contract: Contract) -> Rule:

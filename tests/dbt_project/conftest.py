@@ -51,7 +51,12 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     history = {"_valid_to": "TIMESTAMP", "_is_current": "BOOLEAN", "is_gone": "BOOLEAN"}
     tiny.write_raw(lake, "supplier_log", tiny.supplier_log(), "supplier", history)
     kept = replace(tiny.contract("supplier_log", "supplier"), write_mode="history", deletion_column="is_gone")
-    contracts = (*(tiny.contract(entity) for entity in raw.tables), tiny.contract("goods_receipt"), kept)
+    tiny.note_controlled(lake, raw)
+    contracts = (
+        *(tiny.controlled_contract(entity) for entity in raw.tables),
+        tiny.contract("goods_receipt"),
+        kept,
+    )
     fingerprint = transform.inputs_fingerprint(company, contracts)
     report = transform.build(company, contracts, unit_tests=True)
     before = tables(company)

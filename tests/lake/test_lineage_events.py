@@ -182,16 +182,16 @@ def test_a_bad_server_costs_nobody_time(
         began = time.monotonic()
         for number in range(500):
             one.tell("START", JOB, run_id_of(RUN, JOB.name, number))
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < 5  # a try that is waited for takes 0.2 s: 100 s together
         one.flush(1.0)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 10
         if answer is not drip:  # which never fails, and is left behind with its thread
             assert server.asked == lineage_events.PATIENCE
             assert "no more are sent by this process" in caplog.text
             began = time.monotonic()
             one.tell("COMPLETE", JOB, RUN)
-            one.flush(5)
-            assert time.monotonic() - began < 0.2  # nobody waits for a server that is given up
+            one.flush(20)
+            assert time.monotonic() - began < 5  # nobody waits for a server that is given up
 
 
 @pytest.mark.parametrize(

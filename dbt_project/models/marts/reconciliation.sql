@@ -73,6 +73,82 @@ loading as (
     inner join raw_rows on delivered.dataset = raw_rows.dataset
 ),
 
+control_figures as (
+    {{ control_figures() | indent(4) }}
+),
+
+raw_figures as (
+    {{ raw_figures() | indent(4) }}
+),
+
+controlled as (
+    select
+        said.dataset,
+        said.figure,
+        figures.is_of,
+        figures.stops,
+        figures.raw_total,
+        sum(said.expected) as expected,
+        sum(said.found) as found,
+        count(*) as deliveries
+    from control_figures as said
+    inner join raw_figures as figures
+        on said.dataset = figures.dataset and said.figure = figures.figure
+    group by said.dataset, said.figure, figures.is_of, figures.stops, figures.raw_total
+),
+
+-- What the source itself says that it sent, against what was read of it. What a contract only warns of is untied.
+controlling as (
+    select
+        'control to source' as step,
+        case when is_of = 'rows' then dataset else dataset || ' ' || figure end as subject,
+        case when is_of = 'rows' then expected else 0 end as rows_before,
+        case when is_of = 'rows' then found else 0 end as rows_after,
+        case when is_of = 'rows' and not stops then expected - found end as untied_rows,
+        case when is_of = 'units' then expected end as units_before,
+        case when is_of = 'units' then found end as units_after,
+        case when is_of = 'units' and not stops then expected - found end as untied_units,
+        case when is_of = 'money' then expected end as money_before,
+        case when is_of = 'money' then found end as money_after,
+        case when is_of = 'money' and not stops then expected - found end as untied_money
+    from controlled
+),
+
+-- And against raw, where every row of every delivery that has loaded stands there.
+kept_whole as (
+    select
+        delivered.dataset,
+        delivered.deliveries
+    from delivered
+    inner join raw_rows on delivered.dataset = raw_rows.dataset
+    where
+        raw_rows.keeps_all
+        and delivered.rows_read = delivered.loaded
+        and delivered.loaded = raw_rows.row_count
+),
+
+controlling_raw as (
+    select
+        'control to raw' as step,
+        controlled.dataset || ' ' || controlled.figure as subject,
+        0 as rows_before,
+        0 as rows_after,
+        case when controlled.is_of = 'units' then controlled.expected end as units_before,
+        case when controlled.is_of = 'units' then controlled.raw_total end as units_after,
+        case
+            when controlled.is_of = 'units' and not controlled.stops then controlled.expected - controlled.found
+        end as untied_units,
+        case when controlled.is_of = 'money' then controlled.expected end as money_before,
+        case when controlled.is_of = 'money' then controlled.raw_total end as money_after,
+        case
+            when controlled.is_of = 'money' and not controlled.stops then controlled.expected - controlled.found
+        end as untied_money
+    from controlled
+    inner join kept_whole
+        on controlled.dataset = kept_whole.dataset and controlled.deliveries = kept_whole.deliveries
+    where controlled.is_of <> 'rows'
+),
+
 {%- for entity, fact in facts.items() %}
 {%- set raw_money, core_money = fact.get('money', ('null', 'null')) %}
 
@@ -200,6 +276,10 @@ demanding as (
 ),
 
 steps as (
+    select * from controlling
+    union all by name
+    select * from controlling_raw
+    union all by name
     select * from loading
     union all by name
     select * from conforming
@@ -212,6 +292,7 @@ rest as (
         step,
         subject,
         rows_before,
+        coalesce(untied_rows, 0) as untied_rows,
         coalesce(quarantined_rows, 0) as quarantined_rows,
         coalesce(duplicate_rows, 0) as duplicate_rows,
         coalesce(unchanged_rows, 0) as unchanged_rows,
@@ -222,23 +303,25 @@ rest as (
         coalesce(non_product_rows, 0) as non_product_rows,
         coalesce(rows_after, 0) as rows_after,
         units_before,
+        untied_units,
         older_units,
         unconverted_units,
         adjustment_units,
         non_product_units,
         units_after,
         money_before,
+        untied_money,
         older_money,
         unconverted_money,
         adjustment_money,
         non_product_money,
         money_after,
         coalesce(units_before, 0) - coalesce(units_after, 0) as lost_units,
-        coalesce(older_units, 0) + coalesce(unconverted_units, 0) + coalesce(adjustment_units, 0)
-        + coalesce(non_product_units, 0) as explained_units,
+        coalesce(untied_units, 0) + coalesce(older_units, 0) + coalesce(unconverted_units, 0)
+        + coalesce(adjustment_units, 0) + coalesce(non_product_units, 0) as explained_units,
         coalesce(money_before, 0) - coalesce(money_after, 0) as lost_money,
-        coalesce(older_money, 0) + coalesce(unconverted_money, 0) + coalesce(adjustment_money, 0)
-        + coalesce(non_product_money, 0) as explained_money
+        coalesce(untied_money, 0) + coalesce(older_money, 0) + coalesce(unconverted_money, 0)
+        + coalesce(adjustment_money, 0) + coalesce(non_product_money, 0) as explained_money
     from steps
 ),
 
@@ -247,6 +330,7 @@ final as (
         step,
         subject,
         rows_before::bigint as rows_before,
+        untied_rows::bigint as untied_rows,
         quarantined_rows::bigint as quarantined_rows,
         duplicate_rows::bigint as duplicate_rows,
         unchanged_rows::bigint as unchanged_rows,
@@ -258,6 +342,7 @@ final as (
         rows_after::bigint as rows_after,
         (
             rows_before - rows_after
+            - untied_rows
             - quarantined_rows
             - duplicate_rows
             - unchanged_rows
@@ -268,6 +353,7 @@ final as (
             - non_product_rows
         )::bigint as unexplained_rows,
         units_before::bigint as units_before,
+        untied_units::bigint as untied_units,
         older_units::bigint as older_units,
         unconverted_units::bigint as unconverted_units,
         adjustment_units::bigint as adjustment_units,
@@ -275,6 +361,7 @@ final as (
         units_after::bigint as units_after,
         (lost_units - explained_units)::bigint as unexplained_units,
         money_before::decimal(38, 4) as money_before,
+        untied_money::decimal(38, 4) as untied_money,
         older_money::decimal(38, 4) as older_money,
         unconverted_money::decimal(38, 4) as unconverted_money,
         adjustment_money::decimal(38, 4) as adjustment_money,

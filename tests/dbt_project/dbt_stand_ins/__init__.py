@@ -51,6 +51,16 @@ def delivered_rows() -> str:
     return "select\n    dataset,\n    0 as rows_read\nfrom delivery"
 
 
+def control_figures() -> str:
+    """Stand in for the macro, which asks the lake whether it has control totals."""
+    return "select\n    dataset,\n    figure,\n    delivery_id,\n    expected,\n    found\nfrom control"
+
+
+def raw_figures() -> str:
+    """Stand in for the macro, which asks the lake which raw tables there are."""
+    return "select\n    'item' as dataset,\n    'rows' as figure,\n    'rows' as is_of,\n    true as stops,\n    0 as raw_total"
+
+
 def raw_rows() -> str:
     """Stand in for the macro, which asks the lake which raw tables there are."""
     return "select\n    'item' as dataset,\n    true as keeps_all,\n    count(*) as row_count\nfrom raw.item"
