@@ -17,6 +17,11 @@ class OnlineSettings(BaseModel):
         description="redis://user:${env:NAME}@host:6379/0, or rediss://; a database for this company alone",
     )
 
+    streams: dict[str, str] = Field(
+        default_factory=dict,
+        description="dataset of a stream -> feature view that its events are pushed to (`stocklake push-features`)",
+    )
+
     @field_validator("redis")
     @classmethod
     def _is_redis(cls, url: Secret | None) -> Secret | None:

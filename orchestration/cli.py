@@ -18,6 +18,7 @@ from orchestration.commands import (
     listen,
     match,
     orders,
+    push_features,
     quarantine,
     receive,
     releases,
@@ -55,6 +56,7 @@ app.add_typer(orders.app, name="orders")
 app.add_typer(twin.app, name="twin")
 app.command()(docs.docs)
 app.command()(listen.listen)
+app.command()(push_features.push_features)
 app.command()(receive.receive)
 app.command()(serve_features.serve_features)
 
