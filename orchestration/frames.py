@@ -67,6 +67,15 @@ def _replace(
     frame = frame.select(pl.lit(release.release_id).alias("release_id"), *frame.columns)
     connection.register("result", frame.to_arrow())
     connection.execute(f"CREATE TABLE IF NOT EXISTS lake.{table} AS SELECT * FROM result LIMIT 0")
+    _add_new_columns(connection, table)
     connection.execute(f"DELETE FROM lake.{table} WHERE release_id = ?", [release.release_id])
     connection.execute(f"INSERT INTO lake.{table} BY NAME SELECT * FROM result")
     connection.unregister("result")
+
+
+def _add_new_columns(connection: duckdb.DuckDBPyConnection, table: str) -> None:
+    """Give a table of an older version the columns that results have now; its earlier rows have none."""
+    standing = {row[0] for row in connection.execute(f"DESCRIBE lake.{table}").fetchall()}
+    for name, kind, *_ in connection.execute("DESCRIBE result").fetchall():
+        if name not in standing:
+            connection.execute(f'ALTER TABLE lake.{table} ADD COLUMN "{name}" {kind}')

@@ -18,6 +18,7 @@ from lake.errors import InputError
 from lake.releases import Release, list_releases
 from models.inventory.distributions import demand_quantile
 from models.inventory.safety_stock import fill_rate, protection_period
+from models.replenishment import baselines
 from planning.facts import Fact, newest_facts
 from planning.narrate import order_lines
 
@@ -36,6 +37,7 @@ class LineExplanation:
     policy: Row
     cost: Row
     legacy: Row
+    """What the legacy policies would order; what they and the plan's policy cost in a year, and the fill rate of each."""
     facts: tuple[Fact, ...]
 
 
@@ -150,15 +152,7 @@ def _line(line: Row, plan: Row, models: Row, stock: Row, option: Row, facts: lis
             "freight_mode": option.get("freight_mode"),
             "freight_cost": line["freight_cost"],
         },
-        legacy={
-            name: plan[name]
-            for name in (
-                "eoq_units",
-                "legacy_reorder_point_units",
-                "legacy_order_units",
-                "weekly_review_order_units",
-            )
-        },
+        legacy={name: plan.get(name) for name in ("eoq_units", *baselines.COLUMNS)},
         facts=tuple(facts),
     )
 

@@ -50,7 +50,7 @@ def _items(explanation: Row) -> Iterator[str]:
         yield f"   lead time  {_lead_time(line['lead_time'])}"
         yield from _titled("policy", _policy(line))
         yield f"   cost       {_cost(line, currency)}"
-        yield f"   legacy     {_legacy(line['legacy'])}"
+        yield from _titled("legacy", _legacy(line, currency))
         yield from _titled("facts", map(_fact, line["facts"]))
 
 
@@ -142,11 +142,36 @@ def _cost(line: Row, currency: str) -> str:
     return f"{units:,} x {cost['unit_price']:.4f} = {cost['goods_cost']:,.2f} {currency}; {freight}"
 
 
-def _legacy(legacy: Row) -> str:
-    return (
-        f"fixed reorder point {number(legacy['legacy_reorder_point_units'])} with EOQ {number(legacy['eoq_units'])}: would "
-        f"order {legacy['legacy_order_units']:,}; weekly review: would order {legacy['weekly_review_order_units']:,}"
+def _legacy(line: Row, currency: str) -> Iterator[str]:
+    legacy, position = line["legacy"], line["stock"]["inventory_position_units"]
+    point, level = legacy["legacy_reorder_point_units"], legacy.get("weekly_review_order_up_to_units")
+    contract = line["lead_time"]["contract_days"]
+    lead = "the contract's lead time" if contract is None else f"the contract's lead time of {contract} days"
+    yield f"what the usual rules do with the same data, trusting {lead}, without minimum order or limits:"
+    yield (
+        f"fixed reorder point {number(point)} with EOQ {number(legacy['eoq_units'])}: {_would(legacy['legacy_order_units'])}, "
+        f"position {position:,} is {'at or below' if position <= point else 'above'} it{_yearly(legacy, 'legacy', currency)}"
     )
+    up_to = "" if level is None else f" up to {number(level)}"
+    yield (
+        f"weekly review{up_to}: {_would(legacy['weekly_review_order_units'])}{_yearly(legacy, 'weekly_review', currency)}"
+    )
+    ours = _yearly(legacy, "policy", currency)
+    if ours:
+        yield f"the policy of this order: {_would(line['order']['order_quantity_units'])}{ours}"
+        yield "costs are those of placing orders and holding stock; served is the share of demand met at once from stock"
+
+
+def _would(units: int) -> str:
+    return f"order {units:,} now" if units else "order nothing now"
+
+
+def _yearly(legacy: Row, policy: str, currency: str) -> str:
+    """What a policy costs in a year and serves; nothing where the plan is of a version that did not say."""
+    cost, fill_rate = legacy.get(f"{policy}_cost_per_year"), legacy.get(f"{policy}_fill_rate")
+    if cost is None or fill_rate is None:
+        return ""
+    return f"; {cost:,.0f} {currency} a year, {fill_rate:.1%} served"
 
 
 def _fact(fact: Row) -> str:

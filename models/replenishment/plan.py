@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from lake.company import Replenishment
 from lake.errors import InputError
 from models.inventory import distributions, eoq, policies, safety_stock
-from models.replenishment import money
+from models.replenishment import baselines, money
+from models.replenishment.baselines import DAYS_PER_YEAR
 from models.replenishment.demand import DemandAhead, demand_ahead
 from models.replenishment.inputs import (
     LONGEST_PROTECTION_DAYS,
@@ -25,8 +26,6 @@ from models.replenishment.inputs import (
 from models.replenishment.listing import listing
 from models.replenishment.reasons import reason
 from models.replenishment.suppliers import choose
-
-DAYS_PER_YEAR = 365
 
 COLUMNS = [
     "item_id",
@@ -57,9 +56,7 @@ COLUMNS = [
     "total_cost",
     "need_date",
     "eoq_units",
-    "legacy_reorder_point_units",
-    "legacy_order_units",
-    "weekly_review_order_units",
+    *baselines.COLUMNS,
     "limit_applied",
     "is_assumed",
     "reason",
@@ -80,9 +77,6 @@ _NEED_A_SUPPLIER = [
     "unit_price",
     "need_date",
     "eoq_units",
-    "legacy_reorder_point_units",
-    "legacy_order_units",
-    "weekly_review_order_units",
 ]
 _NEED_STOCK = ["inventory_position_units", "days_of_cover_before", "days_of_cover_after", "need_date"]
 
@@ -124,6 +118,8 @@ def plan(  # noqa: PLR0913 - ten frames are what a plan depends on, each by name
     )
     decided = _decide(rows, demand, settings, as_of)
     chosen = choose(decided)
+    at = chosen["demand_row"].cast(pl.Int64).to_numpy()
+    chosen = baselines.with_baselines(chosen, demand.mean_per_day[at], demand.variance_per_day[at], settings)
     limits = {
         "maximum_cover_days": settings.maximum_cover_days,
         "maximum_order_value": settings.maximum_order_value,
@@ -180,7 +176,6 @@ def _decide(rows: pl.DataFrame, demand: DemandAhead, settings: Replenishment, as
         "days_of_cover_before": demand.days_covered(at, position),
         "days_of_cover_after": demand.days_covered(at, position + quantity),
         "comparable_cost": _comparable_cost(price + freight, quantity, demand.mean_per_day[at], settings),
-        **_legacy(rows, demand, at, position, levels["eoq_units"], pack),
     }
     need_dates = _need_dates(rows, demand, at, position, levels["safety_stock_units"], quantity, as_of)
     decided = rows.with_columns(
@@ -275,38 +270,11 @@ def _affordable_units(landed_micros: NDArray[np.int64], settings: Replenishment)
         return np.where(landed_micros > 0, np.floor(available / landed_micros), np.inf)
 
 
-def _legacy(
-    rows: pl.DataFrame,
-    demand: DemandAhead,
-    at: NDArray[np.int64],
-    position: NDArray[np.float64],
-    economic: Column,
-    pack: NDArray[np.int64],
-) -> dict[str, Column]:
-    """What a textbook ERP would do: contract lead time, normal demand, no lead-time risk; no minimum, no limits.
-
-    Fixed reorder point with EOQ: r = mean L + z sigma sqrt(L). Weekly review: up to mean (L + 7) + z sigma sqrt(L + 7).
-    """
-    lead = _number(rows, "contract_days")
-    level = _number(rows, "cycle_service_level")
-    z = distributions.demand_quantile(level, 1.0, 1.0, "normal") - 1
-    per_day, sigma = demand.mean_per_day[at], np.sqrt(demand.variance_per_day[at])
-    point = per_day * lead + z * sigma * np.sqrt(lead)
-    weekly = per_day * (lead + 7) + z * sigma * np.sqrt(lead + 7)
-    return {
-        "legacy_reorder_point_units": point,
-        "legacy_order_units": np.where(position <= point, policies.whole_packs_up(economic, pack), 0),
-        "weekly_review_order_units": policies.whole_packs_up(weekly - position, pack),
-    }
-
-
 def _unknown_is_null(decided: pl.DataFrame) -> pl.DataFrame:
     """Null what was computed from a filler: an unknown supplier or stock is not 0."""
     has_supplier, has_stock = pl.col("supplier_id").is_not_null(), pl.col("on_hand_units").is_not_null()
     needs = dict.fromkeys(_NEED_A_SUPPLIER, has_supplier)
     needs |= {name: has_stock & needs.get(name, pl.lit(True)) for name in _NEED_STOCK}
-    orders = ("legacy_order_units", "weekly_review_order_units")
-    needs |= dict.fromkeys(orders, has_supplier & has_stock)
     needs["days_of_cover_before"] &= pl.col("days_of_cover_before").is_finite()
     needs["days_of_cover_after"] &= pl.col("days_of_cover_after").is_finite()
     return decided.with_columns(

@@ -51,3 +51,13 @@ def test_nothing_is_decided_from_a_plan_that_is_missing(lake: Lake) -> None:
     assert frames.read_result(lake, first, "plan.replenishment").equals(plan)
     with pytest.raises(InputError, match="second has no"):
         frames.read_result(lake, second, "plan.replenishment")
+
+
+def test_a_table_of_an_older_version_takes_the_columns_that_results_have_now(lake: Lake) -> None:
+    first, second = _release(lake, "first", 1), _release(lake, "second", 2)
+    older = pl.DataFrame({"item_id": ["A"], "eoq_units": [3.5]})
+    newer = older.with_columns(pl.lit("7.25").cast(pl.Decimal(18, 2)).alias("legacy_cost_per_year"))
+    frames.write_results(lake, first, {"plan.replenishment": older})
+    frames.write_results(lake, second, {"plan.replenishment": newer})
+    assert frames.read_result(lake, second, "plan.replenishment").equals(newer)
+    assert frames.read_result(lake, first, "plan.replenishment")["legacy_cost_per_year"].to_list() == [None]

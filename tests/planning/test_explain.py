@@ -140,7 +140,10 @@ def test_the_text_fills_in_the_formulas(of_s1: Explanation) -> None:
         "mean 8.5 days, standard deviation 1.5; the contract says 7",
         "in packs of 24, at least 48",
         "by road",
-        "would order",
+        "fixed reorder point",
+        "with EOQ 468: order 480 now, position 70 is at or below it; 1,139 EUR a year, 96.2% served",
+        "weekly review up to 234: order 168 now; 2,747 EUR a year, 90.4% served",
+        "the policy of this order: order 576 now",
         "snapshot",
         "terms.csv, line 9",
     ):
@@ -183,3 +186,13 @@ def test_one_item_of_an_order_and_the_dearest_lines_of_a_long_one(planned: Lake,
     told = [row.split()[-1] for row in text if " Item I" in row]
     assert told == [f"I{n}" for n in range(11, 31)]
     assert "20 dearest lines. For one of the other 10: --item CODE" in text[-1]
+
+
+def test_a_plan_of_an_older_version_is_told_without_what_it_did_not_say(of_s1: Explanation) -> None:
+    told = of_s1.to_dict()
+    legacy = told["lines"][0]["legacy"]
+    for name in legacy:
+        if name.endswith(("per_year", "fill_rate")) or name == "weekly_review_order_up_to_units":
+            legacy[name] = None
+    text = "\n".join(order_lines(told))
+    assert "weekly review: order 168 now\n" in text and "EUR a year" not in text and "None" not in text
