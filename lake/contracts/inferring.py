@@ -23,7 +23,7 @@ MAX_KEY_COLUMNS = 3
 _MAX_KEY_CANDIDATES = 8
 _FEW_ROWS = 50
 """Below, that a column repeats no value says little."""
-_TEXT_FORMATS = ("csv", "spreadsheet")
+_TEXT_FORMATS = ("csv", "spreadsheet", "xml", "fixed_width")
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,8 @@ def infer(path: Path, dataset: str | None = None) -> Proposal:
         guess(name, header, looked.text[at], numbers, looked.types.get(i))
         for i, (name, header, at) in enumerate(zip(names, looked.headers, columns, strict=True))
     ]
+    for i, (start, width) in enumerate(looked.places):
+        guesses[i] = replace(guesses[i], column=replace(guesses[i].column, start=start, width=width))
     guesses = _same_order_of_days(guesses)
     duplicates = looked.text.height - looked.text.unique().height
     distinct = looked.text.unique(maintain_order=True) if duplicates else looked.text

@@ -105,6 +105,8 @@ def _column(guess: Guess, header: str) -> Iterator[str]:
     if column.pii:
         yield f"        classification: {column.pii}"
     custom: list[tuple[str, Any]] = [
+        ("start", column.start),
+        ("width", column.width),
         ("unit", column.unit),
         ("allowed", list(column.allowed) if column.allowed else None),
         ("nulls", list(guess.nulls) or None),

@@ -17,6 +17,7 @@ from lake.errors import FileRefused
 from lake.sources.archives import is_archive
 from lake.sources.encodings import detect_encoding
 from lake.sources.packed import bare_name, open_stream
+from lake.sources.placing import Placed, find_places
 from lake.sources.sniffed import Sniffed, read_text
 
 WHOLE_BYTES = 4 << 20
@@ -24,6 +25,8 @@ WHOLE_BYTES = 4 << 20
 PIECES = 12
 """Of a larger one, so many pieces spread over it, together as large; of a packed one, its beginning."""
 MAX_ROWS = 50_000
+_DELIMITERS = (",", ";", "\t", "|")
+"""Where another (or none) is found, blanks may stand between columns of fixed width."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class Sample:
     notes: list[str] = field(default_factory=list)
     types: dict[int, str] = field(default_factory=dict)
     """Column number -> logical type, where the format itself has types."""
+    places: list[tuple[int, int]] = field(default_factory=list)
+    """fixed_width: start and width of each column."""
 
 
 def sample(path: Path) -> Sample:
@@ -102,7 +107,10 @@ def _pieces(path: Path) -> tuple[bytes, bool]:
 def _delimited(path: Path) -> Sample:
     data, is_whole = _pieces(path)
     encoding, mark = detect_encoding(data, is_cut=not is_whole)
-    found = read_text(data[mark:].decode(encoding, "replace"))
+    text = data[mark:].decode(encoding, "replace")
+    found = read_text(text)
+    if found.dialect.delimiter not in _DELIMITERS and (placed := find_places(text)):
+        return _fixed_width(placed, encoding, is_whole=is_whole)
     if not found.width:
         raise FileRefused(f"{path.name} is empty: choose a file with rows.")
     parts = zip(*found.header_parts, strict=True)
@@ -126,6 +134,34 @@ def _delimited(path: Path) -> Sample:
     return Sample(
         "csv", _named(headers), _table(found.rows[:MAX_ROWS], found.width), is_whole, options, notes
     )
+
+
+def _fixed_width(placed: Placed, encoding: str, *, is_whole: bool) -> Sample:
+    titles = _named(placed.titles or [f"column {i + 1}" for i in range(len(placed.places))])
+    options: list[tuple[str, Any, str]] = [("encoding", encoding, "")]
+    if placed.header_lines:
+        options.append(("header_lines", placed.header_lines, ""))
+    notes = ["columns are told by the blanks between them: correct start and width where two look like one"]
+    if placed.others:
+        notes.append(
+            f"{len(placed.others)} lines have another length and would be quarantined, e.g. {placed.others[0][:60]!r}"
+        )
+    table = _table(placed.rows[:MAX_ROWS], len(placed.places))
+    return Sample("fixed_width", titles, table, is_whole, options, notes, places=placed.places)
+
+
+def _xml(path: Path) -> Sample:
+    from lake.sources.xml_sample import sample_elements
+
+    record_path, rows, repeats, notes = sample_elements(path, path.name, MAX_ROWS)
+    options: list[tuple[str, Any, str]] = [("record_path", record_path, "the element that repeats")]
+    if repeats:
+        options.append(("other_fields", "ignore", "what stands several times in a row is no field of it"))
+    headers = tuple(dict.fromkeys(name for row in rows for name in row))
+    if not headers:
+        raise FileRefused(f"{path.name}: its rows {record_path} hold no values: choose another file.")
+    table = _table([[row.get(name, "") for name in headers] for row in rows], len(headers))
+    return Sample("xml", headers, table, len(rows) < MAX_ROWS, options, notes)
 
 
 def _dialect_options(found: Sniffed, encoding: str, *, has_mark: bool) -> list[tuple[str, Any, str]]:
@@ -236,4 +272,5 @@ _BY_SUFFIX: dict[str, Callable[[Path], Sample]] = {
     ".jsonl": _json_lines,
     ".ndjson": _json_lines,
     ".json": _json,
+    ".xml": _xml,
 }

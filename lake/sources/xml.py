@@ -34,10 +34,10 @@ def read_xml(path: Path, name: str, contract: Contract) -> Iterator[Block]:
     steps = (contract.location.record_path or "").split("/")
     try:
         with open_stream(path, name, contract.location) as stream:
-            records = _records(stream, steps, name)
+            found = records(stream, steps, name)
             while True:
                 with many_objects():
-                    group = list(islice(records, BLOCK_RECORDS))
+                    group = list(islice(found, BLOCK_RECORDS))
                 if not group:
                     break
                 numbers = range(rows + 1, rows + 1 + len(group))
@@ -56,7 +56,8 @@ def read_xml(path: Path, name: str, contract: Contract) -> Iterator[Block]:
         )
 
 
-def _records(stream: IO[bytes], steps: list[str], name: str) -> Iterator[tuple[Record, str]]:
+def records(stream: IO[bytes], steps: list[str], name: str) -> Iterator[tuple[Record, str]]:
+    """Yield the fields and the text of each element at the end of these steps."""
     events = etree.iterparse(
         stream,
         events=("end",),

@@ -32,7 +32,10 @@ def lint_contract(
 @app.command("infer")
 def infer_contract(
     file: Annotated[
-        Path, typer.Argument(help="The file to look at: delimited text, workbook, JSON, Parquet.")
+        Path,
+        typer.Argument(
+            help="The file to look at: delimited or fixed-width text, workbook, JSON, XML, Parquet."
+        ),
     ],
     dataset: Annotated[str | None, typer.Option(help="Name of the dataset; by default the file's.")] = None,
     out: Annotated[
