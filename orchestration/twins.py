@@ -147,7 +147,11 @@ def calibration_lines(found: "Calibration") -> list[str]:
         }
         for node in found.nodes
     ]
-    verdict = "passed" if found.passed else "FAILED: the twin does not behave as the company did"
+    verdict = (
+        "passed"
+        if found.passed
+        else "FAILED: what the stock ledger does not explain counts against it, see marts.stock_break"
+    )
     return [
         *table(rows, title=f"The past {found.days} days again, with the orders really placed"),
         f"{found.share_within:.0%} of the places within 5 % of daily stock and 1 point of fill rate: {verdict}",

@@ -81,10 +81,12 @@ def _fair(asked: Array, there: Array, position: Array, weight: Array) -> Array:
     def given(cover: Array) -> Array:
         return jnp.clip(cover[:, None] * rate - position, 0, asked)
 
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
+    def halve(_: int, span: tuple[Array, Array]) -> tuple[Array, Array]:
+        middle = (span[0] + span[1]) / 2
         is_too_much = given(middle).sum(1) > can_give
-        low, high = jnp.where(is_too_much, low, middle), jnp.where(is_too_much, middle, high)
+        return jnp.where(is_too_much, span[0], middle), jnp.where(is_too_much, middle, span[1])
+
+    low, _ = jax.lax.fori_loop(0, _HALVINGS, halve, (low, high))
     found = given(low)
     # The last fraction of a unit that halving leaves is spread so that all that there is goes out.
     left = can_give - found.sum(1)

@@ -8,7 +8,7 @@ from tests.models.twin.slow import Slow
 from tests.models.twin.worlds import PERIODS, REPLICATIONS, answer, random_world
 
 
-@settings(max_examples=10, deadline=None, derandomize=True)
+@settings(max_examples=6, deadline=None, derandomize=True)
 @given(st.integers(0, 10_000))
 def test_the_twin_is_the_slow_twin_and_conserves_stock(seed):
     world = random_world(seed)
