@@ -13,8 +13,18 @@ from lake.errors import FileRefused
 from lake.sources.block import Block, Reason
 from lake.sources.control import Reconciled, Tally, read_companion, without_trailer
 from lake.sources.drift import Drift, judge_header, judge_values, new_columns
-from lake.sources.header import NewColumns
+from lake.sources.header import NewColumns, similar
+from lake.sources.json_records import noting_fields
 from lake.sources.readers import reader
+
+FIELDS = ("json", "jsonl", "xml")
+"""Formats without a header: each object has fields of its own."""
+
+
+def decides_fields(contract: Contract) -> bool:
+    """Whether a contract says more of new and missing fields than that rows with them are judged one by one."""
+    kinds = [contract.policy("missing_columns", column.name) for column in contract.columns]
+    return contract.policy("new_columns") != "freeze" or any(kind != "freeze" for kind in kinds)
 
 
 class CheckedFile:
@@ -65,6 +75,9 @@ class CheckedFile:
 
     def _read(self) -> Iterator[Block]:
         """Read the file; where it has columns that the contract lets pass, read it again with them."""
+        if self.asked.location.format in FIELDS and decides_fields(self.asked):
+            yield from self._with_fields()
+            return
         has_begun = False
         try:
             for block in self._data(self.asked):
@@ -76,6 +89,22 @@ class CheckedFile:
             self._passing = new_columns(new.titles, [column.name for column in self.asked.columns])
             self._renamed = new.renamed
             yield from self._data(replace(self.asked, columns=self.asked.columns + self._passing))
+
+    def _with_fields(self) -> Iterator[Block]:
+        """Read a file of objects twice: only its end tells which fields it has."""
+        with noting_fields() as seen:
+            for _ in self._data(self.asked):
+                pass
+        if self.asked.policy("new_columns") != "freeze":  # else `other_fields` decides, row by row
+            self._passing = new_columns(seen.new, [column.name for column in self.asked.columns])
+        there = tuple(column.name for column in self.asked.columns if column.source_name in seen.columns)
+        missing = [column.source_name for column in self.asked.columns if column.name not in there]
+        by_source = {column.source_name: column.name for column in self.asked.columns}
+        titles = [column.source_name for column in self._passing]
+        self._renamed = {new: by_source[old] for new, old in similar(titles, missing).items()}
+        for block in self._data(replace(self.asked, columns=self.asked.columns + self._passing)):
+            block.header = there
+            yield block
 
     def _data(self, contract: Contract) -> Iterator[Block]:
         blocks = reader(contract)(self.path, self.name, contract)

@@ -9,6 +9,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import polars as pl
@@ -115,6 +116,52 @@ def many_objects() -> Iterator[None]:
             gc.enable()
 
 
+class FieldsSeen:
+    """Which fields the objects of a file have, as names that a contract would give them."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.new: dict[str, None] = {}
+        """Those that no column reads, in the order in which they were met; never more than `MOST_FIELDS`."""
+        self.columns: set[str] = set()
+        """Source names of the columns that some object has."""
+
+    def note(self, records: Sequence[Record], tree: Tree, separator: str, above: str = "") -> None:
+        """Look through objects, or the objects in one field of them."""
+        inner: dict[str, list[Record]] = {}
+        plain: dict[str, None] = {}
+        for record in records:
+            for key, value in record.items():
+                if type(value) is dict and value:
+                    inner.setdefault(key, []).append(value)
+                else:
+                    plain[key] = None
+        for key in plain | dict.fromkeys(inner):
+            name = above.removesuffix(separator) if key == TEXT else above + key
+            below = tree.get(key)
+            if below is None and key in plain and len(self.new) < MOST_FIELDS:
+                self.new[name] = None
+            elif below is not None and (TEXT in below or key == TEXT):
+                self.columns.add(name)
+            if key in inner:
+                self.note(inner[key], below or {}, separator, f"{name}{separator}")
+
+
+MOST_FIELDS = 10_001
+_fields_seen: ContextVar[FieldsSeen | None] = ContextVar("fields_seen", default=None)
+
+
+@contextmanager
+def noting_fields() -> Iterator[FieldsSeen]:
+    """While files are read in it, note the fields of all their objects: JSON and XML have no header that tells them."""
+    seen = FieldsSeen()
+    token = _fields_seen.set(seen)
+    try:
+        yield seen
+    finally:
+        _fields_seen.reset(token)
+
+
 class Shape:
     """What a contract reads of an object: a path per column, and by that, which fields nobody reads."""
 
@@ -182,6 +229,8 @@ class Shape:
         refused: list[Refused],
     ) -> Block:
         """Return a block of the records; `raw` gives the text of the record at a position."""
+        if (seen := _fields_seen.get()) is not None:
+            seen.note(records, self.tree, self.separator)
         marks: list[tuple[int, Reason]] = []
         columns = [self._column(column, records, marks) for column in self.contract.columns]
         for row, record in enumerate(records) if self._have_others(records, self.tree) else ():
