@@ -76,6 +76,20 @@ class TableFacts:
 
 
 @dataclass(frozen=True)
+class FeatureFinding:
+    """One row of `meta.feature_check`, which features/monitoring.py writes."""
+
+    kind: str
+    feature_view: str
+    feature: str
+    outcome: str
+    value: float
+    threshold: float
+    detail: str
+    moment: datetime
+
+
+@dataclass(frozen=True)
 class Catalogue:
     """Everything that the site shows."""
 
@@ -83,6 +97,8 @@ class Catalogue:
     release: Release | None
     tables: dict[str, TableFacts]
     """By schema.table, in the order of the way."""
+    feature_checks: list[FeatureFinding] = field(default_factory=list)
+    """Skew, drift and freshness of features online at the newest release that was checked; what did not pass first."""
 
 
 def gather(company: Company, contracts: Sequence[Contract], manifest: Mapping[str, Any]) -> Catalogue:
@@ -105,6 +121,7 @@ def gather(company: Company, contracts: Sequence[Contract], manifest: Mapping[st
                 tables[table] = _of_written(table)
                 _look(connection, tables[table], there[table])
         _deliveries(connection, tables)
+        feature_checks = _feature_checks(connection)
     _link(tables, manifest, column_lineage(manifest, company.dbt / "lineage.json"))
     for found in gate_results(lake, release.gate_run_id if release else None):
         if found.table_name in tables:
@@ -114,7 +131,10 @@ def gather(company: Company, contracts: Sequence[Contract], manifest: Mapping[st
             tables[f"raw.{refused.dataset}"].quarantine.append(refused)
     order = {layer: at for at, layer in enumerate(LAYERS)}
     return Catalogue(
-        company, release, dict(sorted(tables.items(), key=lambda one: (order[one[1].layer], one[0])))
+        company,
+        release,
+        dict(sorted(tables.items(), key=lambda one: (order[one[1].layer], one[0]))),
+        feature_checks,
     )
 
 
@@ -182,6 +202,17 @@ def _of_written(table: str) -> TableFacts:
         made_by=f"the step {said['step']}" if "step" in said else "",
         columns=[ColumnFacts(name, "", meaning) for name, meaning in columns.items()],
     )
+
+
+def _feature_checks(connection: duckdb.DuckDBPyConnection) -> list[FeatureFinding]:
+    if not table_exists(connection, "meta", "feature_check"):
+        return []
+    rows = connection.execute(
+        f"SELECT kind, feature_view, feature, outcome, value, threshold, detail, moment FROM {ALIAS}.meta.feature_check"
+        f" WHERE snapshot_id = (SELECT max(snapshot_id) FROM {ALIAS}.meta.feature_check)"
+        " ORDER BY outcome = 'passed', kind = 'drift', kind = 'freshness', feature_view, value DESC, feature"
+    ).fetchall()
+    return [FeatureFinding(*row) for row in rows]
 
 
 # What stands in the lake -------------------------------------------------------------------------------------------

@@ -42,7 +42,11 @@ def write_site(catalogue: Catalogue, folder: Path) -> Path:
     grouped = {
         layer: [facts for facts in catalogue.tables.values() if facts.layer == layer] for layer in LAYERS
     }
-    index = pages.get_template("index.html").render(layers=grouped, words=_WORDS)
+    checks = catalogue.feature_checks
+    index = pages.get_template("index.html").render(layers=grouped, words=_WORDS, feature_checks=checks)
+    if checks:
+        text = pages.get_template("features.html").render(checks=checks)
+        (half_made / "features.html").write_text(text, encoding="utf-8")
     (half_made / "index.html").write_text(index, encoding="utf-8")
     template = pages.get_template("table.html")
     for facts in catalogue.tables.values():
