@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -46,12 +47,14 @@ class Replenishment(BaseModel):
     maximum_cover_days: int = Field(180, ge=1, description="no order takes an item beyond this cover")
 
 
-class Calendar(BaseModel):
-    """Days that matter to demand: weekend days (ISO, 1 is Monday) and named public holidays."""
+class WorkingDays(BaseModel):
+    """Days on which somebody does not work: weekend days (ISO, 1 is Monday) and named public holidays."""
 
     model_config = ConfigDict(extra="forbid")
 
-    weekend: list[int] = Field(default_factory=lambda: [6, 7])
+    weekend: list[Annotated[int, Field(ge=1, le=7)]] | None = Field(
+        None, description="left out: that of the country or company"
+    )
     holidays: dict[str, str] = Field(default_factory=dict, description="ISO date or MM-DD -> name")
 
     @field_validator("holidays", mode="before")
@@ -72,6 +75,29 @@ class Calendar(BaseModel):
             except ValueError as error:
                 raise ValueError(f"{day!r} is no day; write it as MM-DD or YYYY-MM-DD") from error
         return value
+
+
+class Calendar(WorkingDays):
+    """Days that matter to demand and to lead times. Holidays of the company are everybody's; others come on top."""
+
+    weekend: list[Annotated[int, Field(ge=1, le=7)]] = Field(default_factory=lambda: [6, 7])
+    countries: dict[str, WorkingDays] = Field(
+        default_factory=dict, description="country of a location, as its master spells it -> its own days"
+    )
+    locations: dict[str, WorkingDays] = Field(
+        default_factory=dict, description="location_id -> its own days, beside those of its country"
+    )
+
+    @field_validator("countries", mode="before")
+    @classmethod
+    def _one_spelling(cls, value: object) -> object:
+        """Spell countries as core.dim_location does. `NO` without quotes is Norway here, as YAML is 1.2."""
+        if not isinstance(value, dict):
+            return value
+        names = ["NO" if name is False else str(name).strip().upper() for name in value]
+        if len(set(names)) < len(names):
+            raise ValueError("a country stands there twice: keep one")
+        return dict(zip(names, value.values(), strict=True))
 
 
 class Alerts(BaseModel):
@@ -223,6 +249,27 @@ class CompanySettings(BaseModel):
         None,
         description="key of the hashes of personal data: ${env:NAME} or ${file:/path}; another key, other hashes",
     )
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone_exists(cls, value: str) -> str:
+        return _zone(value)
+
+    @field_validator("business_rules")
+    @classmethod
+    def _zone_of_sales_exists(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if value.get("sold_at_time_zone") is not None:
+            _zone(value["sold_at_time_zone"])
+        return value
+
+
+def _zone(name: object) -> str:
+    try:
+        return ZoneInfo(str(name)).key
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(
+            f"{name!r} is no time zone: write its IANA name, as in America/Denver or UTC"
+        ) from error
 
 
 @dataclass(frozen=True)

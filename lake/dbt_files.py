@@ -70,7 +70,7 @@ def _variables(company: Company, contracts: Sequence[Contract]) -> dict[str, Any
                 "columns": {
                     # What comes in other units may have decimals until it is converted.
                     column: "DECIMAL(18,6)"
-                    if spec.type == "BIGINT" and (name, spec.converted_by) in fed
+                    if spec.type in ("BIGINT", "INTEGER") and (name, spec.converted_by) in fed
                     else spec.type
                     for column, spec in entity.columns.items()
                 },

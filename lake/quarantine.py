@@ -1,6 +1,6 @@
 """Quarantined rows: what lies there and why. They are written by `loading.py` and leave by `replay.py`.
 
-Beside them stand the order lines of core.unconverted_row, which are loaded but wait for a unit's factor or a currency's
+Beside them stand the rows of core.unconverted_row, which are loaded but wait for a unit's factor or a currency's
 rate: dbt writes them anew with each build, so they leave by themselves and are never replayed or accepted.
 """
 

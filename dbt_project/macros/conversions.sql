@@ -1,18 +1,77 @@
 {#
     Units and money. A contract that maps `unit` or `currency` has its quantities and prices converted into stock-keeping
-    units and the company's currency, with what is valid on the row's day; what cannot be converted leaves the way to the
-    marts for core.unconverted_row. Without such a contract the macros add nothing.
+    units and the company's currency, with what held on the row's day; what cannot be converted leaves the way to the marts
+    for core.unconverted_row. Without such a contract the macros add null columns, and neither a join nor a dependency.
+
+    What converts, entity by entity:
+        key       of its newest version
+        item      the item in whose units a row counts; none: it counts nothing
+        day       whose factor and rate hold, over `newest` and what is joined for it
+        joins     what is joined: places (dim_location), order_lines, span (business_span)
+        units     columns that count, and their type once they are whole
+        prices    columns of money for one unit
+        amounts   columns of money, and their type
+        order     the order that says supplier, place and day where a line does not
+        value     what an empty amount is
+        in_force  of several versions the newest that holds at as_of
 #}
 {% macro convertible(entity) -%}
+    {%- set item = 'newest.conformed_item_id' -%}
     {{ return({
         'sales_order_line': {
-            'key': ['order_id', 'order_line'], 'day': 'sold_at::date', 'quantity': 'quantity_units'
+            'key': ['order_id', 'order_line'], 'item': item, 'day': sold_day(), 'joins': ['places'],
+            'units': {'quantity_units': 'bigint'}, 'prices': ['unit_price'],
         },
         'purchase_order_line': {
-            'key': ['purchase_order_id', 'purchase_order_line'], 'day': 'ordered_on', 'quantity': 'ordered_units',
-            'order': 'stg_purchase_order'
+            'key': ['purchase_order_id', 'purchase_order_line'], 'item': item, 'day': 'newest.ordered_on',
+            'units': {'ordered_units': 'bigint'}, 'prices': ['unit_price'],
+            'amounts': {'line_amount': 'decimal(18, 4)'}, 'order': 'stg_purchase_order',
+        },
+        'goods_receipt': {
+            'key': ['receipt_id', 'receipt_line'], 'item': 'order_lines.item_id', 'day': 'newest.received_on',
+            'joins': ['order_lines'],
+            'units': {'received_units': 'bigint', 'rejected_units': 'bigint', 'stocked_units': 'bigint'},
+        },
+        'supplier_invoice_line': {
+            'key': ['supplier_id', 'invoice_id', 'invoice_line'],
+            'item': 'coalesce(newest.conformed_item_id, order_lines.item_id)',
+            'day': 'coalesce(order_lines.ordered_on, newest.invoiced_on)', 'joins': ['order_lines'],
+            'units': {'invoiced_units': 'bigint'}, 'prices': ['unit_price'], 'amounts': {'amount': 'decimal(18, 4)'},
+            'value': 'coalesce(amount, (invoiced_units * unit_price)::decimal(18, 4)) as amount',
+        },
+        'inventory_snapshot': {
+            'key': [conformed_item('item_id'), 'location_id', 'snapshot_date'], 'item': item,
+            'day': 'newest.snapshot_date', 'units': {'on_hand_units': 'bigint', 'in_transit_units': 'bigint'},
+        },
+        'inventory_movement': {
+            'key': ['movement_id'], 'item': item, 'day': 'newest.moved_on', 'units': {'moved_units': 'bigint'},
+        },
+        'stock_count': {
+            'key': [conformed_item('item_id'), 'location_id', 'counted_on'], 'item': item, 'day': 'newest.counted_on',
+            'units': {'counted_units': 'bigint'},
+        },
+        'price': {
+            'key': [conformed_item('item_id'), 'location_id', 'valid_from'], 'item': item,
+            'day': 'least(newest.valid_from, span.as_of)', 'joins': ['span'], 'prices': ['unit_price'],
+        },
+        'supplier_item': {
+            'key': ['supplier_id', conformed_item('item_id')], 'item': item,
+            'day': 'coalesce(span.as_of, newest.valid_from)', 'joins': ['span'], 'in_force': true,
+            'units': {'minimum_order_units': 'integer', 'pack_size_units': 'integer'}, 'prices': ['unit_price'],
+        },
+        'freight_rate': {
+            'key': ['origin', 'destination', 'mode', 'valid_from'], 'item': none,
+            'day': 'least(newest.valid_from, span.as_of)', 'joins': ['span'],
+            'amounts': {'rate_per_kg': 'decimal(18, 6)', 'minimum_charge': 'decimal(18, 4)'},
         },
     }[entity]) }}
+{%- endmacro %}
+
+{% macro convertible_entities() -%}
+    {{ return([
+        'sales_order_line', 'purchase_order_line', 'goods_receipt', 'supplier_invoice_line', 'inventory_snapshot',
+        'inventory_movement', 'stock_count', 'price', 'supplier_item', 'freight_rate',
+    ]) }}
 {%- endmacro %}
 
 {# Datasets of an entity whose contracts map the column. #}
@@ -25,10 +84,10 @@
 {%- endmacro %}
 
 {% macro is_converted(entity) -%}
-    {{ return(datasets_with(entity, 'unit') or datasets_with(entity, 'currency')) }}
+    {{ return((datasets_with(entity, 'unit') + datasets_with(entity, 'currency')) | length > 0) }}
 {%- endmacro %}
 
-{# CTEs up to `newest`: the newest version of each line, with conformed_item_id, and with what its order says for it. #}
+{# CTEs up to `newest`: the newest version of each row, with conformed_item_id, and with what its order says for it. #}
 {% macro newest_lines(entity) -%}
 {%- set spec = convertible(entity) -%}
 {%- if spec.order -%}
@@ -59,19 +118,75 @@ newest as (
 {%- else -%}
 newest as (
     select
-        *,
+        *
+        {%- if spec.value %} replace ({{ spec.value }}){% endif %}
+        {%- if 'item_id' in var('entities')[entity].columns %},
         {{ conformed_item('item_id') }} as conformed_item_id
+        {%- endif %}
     from {{ ref('stg_' ~ entity) }}
-    {{ newest_version(spec.key) }}
+    {%- if spec.in_force %}
+    where
+        valid_from is null
+        or valid_from <= (select span.as_of from {{ ref('business_span') }} as span)
+    {%- endif %}
+    {{ newest_version(spec.key, before='valid_from desc nulls last, ' if spec.in_force else '') }}
 )
 {%- endif -%}
 {%- endmacro %}
 
-{# CTEs over `newest`, which has conformed_item_id: `factored` has factor, rate and, where one is missing, `problem`. #}
+{# `order_lines`: of each purchase order line its item and day. #}
+{% macro order_lines() -%}
+order_lines as (
+    select
+        lines.purchase_order_id,
+        lines.purchase_order_line,
+        {{ conformed_item('lines.item_id') }} as item_id,
+        coalesce(lines.ordered_on, orders.ordered_on) as ordered_on
+    from (
+        select * from {{ ref('stg_purchase_order_line') }}
+        {{ newest_version(['purchase_order_id', 'purchase_order_line']) }}
+    ) as lines
+    left join (
+        select * from {{ ref('stg_purchase_order') }}
+        {{ newest_version(['purchase_order_id']) }}
+    ) as orders
+        on lines.purchase_order_id = orders.purchase_order_id
+)
+{%- endmacro %}
+
+{# CTEs over `newest`: `factored` has unit_factor, exchange_rate and, where one is missing, `problem`. #}
 {% macro factored(entity) -%}
 {%- set spec = convertible(entity) -%}
+{%- set joins = spec.get('joins', []) -%}
 {%- set with_unit = datasets_with(entity, 'unit') -%}
 {%- set with_currency = datasets_with(entity, 'currency') -%}
+{%- set company_unit = 'upper(trim(' ~ text_literal(var('stock_unit')) ~ '))' -%}
+{%- set money = spec.get('prices', []) + (spec.get('amounts', {}) | list) -%}
+{%- if 'order_lines' in joins -%}
+{{ order_lines() }},
+
+{% endif -%}
+dated as (
+    select
+        newest.*,
+        {{ spec.item or 'null' }} as counted_item_id,
+        {{ spec.day }} as conversion_day
+    from newest
+    {%- if 'places' in joins %}
+    {{ join_places() }}
+    {%- endif %}
+    {%- if 'order_lines' in joins %}
+    left join order_lines
+        on
+            newest.purchase_order_id = order_lines.purchase_order_id
+            and newest.purchase_order_line = order_lines.purchase_order_line
+    {%- endif %}
+    {%- if 'span' in joins %}
+    left join {{ ref('business_span') }} as span on true
+    {%- endif %}
+),
+
+{% if with_unit -%}
 item_units as (
     select
         item_id,
@@ -81,41 +196,59 @@ item_units as (
     group by item_id
 ),
 
+{% endif -%}
 looked_up as (
     select
-        newest.*,
-        newest.{{ spec.day }} as conversion_day,
-        upper(trim(newest.unit)) as from_unit,
-        upper(trim(newest.currency)) as from_currency,
-        {% if with_unit %}newest._dataset in ({{ quoted_list(with_unit) }}){% else %}false{% endif %} as has_unit,
-        {% if with_currency %}newest._dataset in ({{ quoted_list(with_currency) }}){% else %}false{% endif %}
-            as has_currency,
-        coalesce(item_units.stock_unit, upper({{ text_literal(var('stock_unit')) }})) as stock_unit,
+        dated.*,
+        {%- if with_unit %}
+        dated._dataset in ({{ quoted_list(with_unit) }}) as has_unit,
+        upper(trim(dated.unit)) as from_unit,
+        coalesce(item_units.stock_unit, {{ company_unit }}) as stock_unit,
         coalesce(own.factor, general.factor) as listed_factor,
         coalesce(own.known_at, general.known_at) as factor_known_at,
+        {%- else %}
+        false as has_unit,
+        cast(null as varchar) as from_unit,
+        cast(null as varchar) as stock_unit,
+        cast(null as decimal(18, 6)) as listed_factor,
+        cast(null as timestamp) as factor_known_at,
+        {%- endif %}
+        {%- if with_currency %}
+        dated._dataset in ({{ quoted_list(with_currency) }}) and coalesce({{ money | join(', ') }}) is not null as has_currency,
+        upper(trim(dated.currency)) as from_currency,
         rates.rate as listed_rate,
         rates.known_at as rate_known_at
-    from newest
-    left join item_units on newest.conformed_item_id = item_units.item_id
+        {%- else %}
+        false as has_currency,
+        cast(null as varchar) as from_currency,
+        cast(null as decimal(18, 10)) as listed_rate,
+        cast(null as timestamp) as rate_known_at
+        {%- endif %}
+    from dated
+    {%- if with_unit %}
+    left join item_units on dated.counted_item_id = item_units.item_id
     left join {{ ref('dim_unit_conversion') }} as own
         on
-            newest.conformed_item_id = own.item_id
-            and upper(trim(newest.unit)) = own.from_unit
+            dated.counted_item_id = own.item_id
+            and upper(trim(dated.unit)) = own.from_unit
             and item_units.stock_unit = own.to_unit
-            and newest.{{ spec.day }} >= own.valid_from
-            and newest.{{ spec.day }} < own.valid_to
+            and dated.conversion_day >= own.valid_from
+            and dated.conversion_day < own.valid_to
     left join {{ ref('dim_unit_conversion') }} as general
         on
             general.item_id is null
-            and upper(trim(newest.unit)) = general.from_unit
-            and newest.{{ spec.day }} >= general.valid_from
-            and newest.{{ spec.day }} < general.valid_to
-            and general.to_unit = coalesce(item_units.stock_unit, upper({{ text_literal(var('stock_unit')) }}))
+            and upper(trim(dated.unit)) = general.from_unit
+            and general.to_unit = coalesce(item_units.stock_unit, {{ company_unit }})
+            and dated.conversion_day >= general.valid_from
+            and dated.conversion_day < general.valid_to
+    {%- endif %}
+    {%- if with_currency %}
     left join {{ ref('fct_exchange_rate') }} as rates
         on
-            upper(trim(newest.currency)) = rates.currency
-            and newest.{{ spec.day }} >= rates.valid_on
-            and newest.{{ spec.day }} < rates.valid_to
+            upper(trim(dated.currency)) = rates.currency
+            and dated.conversion_day >= rates.valid_on
+            and dated.conversion_day < rates.valid_to
+    {%- endif %}
 ),
 
 with_factors as (
@@ -123,7 +256,7 @@ with_factors as (
         *,
         case when not has_unit or from_unit = stock_unit then 1 else listed_factor end::decimal(18, 6) as unit_factor,
         case when not has_currency or from_currency = {{ text_literal(var('currency')) }} then 1 else listed_rate end
-        ::decimal(18, 8) as exchange_rate
+        ::decimal(18, 10) as exchange_rate
     from looked_up
 ),
 
@@ -135,8 +268,11 @@ factored as (
             when unit_factor is null then 'missing_factor'
             when has_currency and from_currency is null then 'missing_currency'
             when exchange_rate is null then 'missing_rate'
-            when abs({{ spec.quantity }}::double * unit_factor - round({{ spec.quantity }}::double * unit_factor)) > 0.01
+            {%- for column in spec.get('units', {}) %}
+            when
+                abs({{ in_stock_units(column) }} - round({{ in_stock_units(column) }})) > 0.01
                 then 'fractional_units'
+            {%- endfor %}
         end as problem,
         greatest(
             case when has_unit and from_unit <> stock_unit then factor_known_at end,
@@ -146,23 +282,49 @@ factored as (
 )
 {%- endmacro %}
 
-{# `lines`: the rows of `newest` in stock-keeping units and the company's currency, with what they were before. #}
+{# Decimals, so that nothing is lost: 36 digits, of money 38. #}
+{% macro in_stock_units(quantity) -%}
+    ({{ quantity }}::decimal(18, 6) * unit_factor)
+{%- endmacro %}
+
+{% macro in_company_money(amount) -%}
+    (({{ amount }})::decimal(20, 6) * exchange_rate)
+{%- endmacro %}
+
+{#
+    `lines`: the rows of `newest` in stock-keeping units and the company's currency, and what they were before.
+    line_value is the money of quantity times price. Nothing reads it, or the originals, of entities that have none.
+#}
 {% macro converted_lines(entity) -%}
 {%- set spec = convertible(entity) -%}
+{%- set quantity = spec.get('units', {}) | first -%}
+{%- set price = (spec.get('prices', []) + (spec.get('amounts', {}) | list)) | first -%}
+{%- set value = quantity ~ ' * ' ~ price if quantity and spec.get('prices') else 'null' -%}
 {%- if is_converted(entity) -%}
+{%- set replaced = [] -%}
+{%- for column, type in spec.get('units', {}).items() -%}
+    {%- do replaced.append('round(' ~ in_stock_units(column) ~ ')::' ~ type ~ ' as ' ~ column) -%}
+{%- endfor -%}
+{%- for column in spec.get('prices', []) -%}
+    {%- do replaced.append('(' ~ in_company_money(column) ~ '::double / unit_factor)::decimal(18, 4) as ' ~ column) -%}
+{%- endfor -%}
+{%- for column, type in spec.get('amounts', {}).items() -%}
+    {%- do replaced.append(in_company_money(column) ~ '::' ~ type ~ ' as ' ~ column) -%}
+{%- endfor -%}
 {{ factored(entity) }},
 
 lines as (
     select
-        * replace (
-            round({{ spec.quantity }}::double * unit_factor)::bigint as {{ spec.quantity }},
-            (unit_price::double * exchange_rate / unit_factor)::decimal(18, 4) as unit_price
-        ),
-        case when has_unit then {{ spec.quantity }} end::decimal(18, 6) as original_quantity,
-        case when has_unit then unit end as original_unit,
-        case when has_unit or has_currency then unit_price end as original_unit_price,
-        case when has_currency then currency end as original_currency,
-        ({{ spec.quantity }}::double * unit_price * exchange_rate)::decimal(18, 4) as amount
+        * replace ({{ replaced | join(',\n            ') }}),
+        case when has_unit then {{ quantity or 'null' }} end::decimal(18, 6) as original_quantity,
+        case when has_unit then {{ 'unit' if datasets_with(entity, 'unit') else 'null::varchar' }} end as original_unit,
+        case when has_unit or has_currency then {{ price or 'null::decimal(18, 4)' }} end as original_unit_price,
+        case when has_currency then {{ 'currency' if datasets_with(entity, 'currency') else 'null::varchar' }} end
+            as original_currency,
+        {{ in_company_money(value) }}::decimal(18, 4) as line_value
+        {%- for column in spec.get('amounts', {}) %},
+        case when has_currency then {{ column }} end as original_{{ column }}
+        {%- endfor %}
     from factored
     where problem is null
 )
@@ -174,21 +336,75 @@ lines as (
         cast(null as varchar) as original_unit,
         cast(null as decimal(18, 4)) as original_unit_price,
         cast(null as varchar) as original_currency,
-        ({{ spec.quantity }} * unit_price)::decimal(18, 4) as amount,
+        ({{ value }})::decimal(18, 4) as line_value,
+        {%- for column, type in spec.get('amounts', {}).items() %}
+        cast(null as {{ type }}) as original_{{ column }},
+        {%- endfor %}
         cast(null as timestamp) as conversion_known_at
     from newest
 )
 {%- endif -%}
 {%- endmacro %}
 
-{# Units and money of a fact's line as it was delivered, in SQL over the fact. #}
-{% macro as_delivered(entity, units, amount) -%}
+{# A query of the rows that wait, for core.unconverted_row. #}
+{% macro waiting_rows(entity) -%}
+{%- set spec = convertible(entity) -%}
+{%- set with_unit = datasets_with(entity, 'unit') -%}
+{%- set with_currency = datasets_with(entity, 'currency') -%}
+{%- set quantity = spec.get('units', {}) | first -%}
+{%- set price = (spec.get('prices', []) + (spec.get('amounts', {}) | list)) | first -%}
+with
+
+{{ newest_lines(entity) }},
+
+{{ factored(entity) }}
+
+select
+    '{{ entity }}' as entity,
+    _dataset as dataset,
+    {{ spec.key[0] }} as document_id,
+    _delivery_id as delivery_id,
+    _file as file_name,
+    _line as line,
+    problem as rule,
+    case when problem in ('missing_currency', 'missing_rate') then 'currency' else 'unit' end as column_name,
+    case problem
+        when 'missing_unit' then 'no unit is given'
+        when 'missing_factor'
+            then
+                'no factor from ' || from_unit || ' to ' || stock_unit || ' holds for '
+                || coalesce(counted_item_id, 'an unknown item') || coalesce(' on ' || conversion_day, ', and it has no day')
+        when 'missing_currency' then 'no currency is given'
+        when 'missing_rate'
+            then 'no rate of ' || from_currency || coalesce(' holds on ' || conversion_day, ' holds, for it has no day')
+        else
+            rtrim(rtrim(({{ quantity or 'null' }})::decimal(18, 6)::varchar, '0'), '.')
+            || ' ' || from_unit || ' are no whole number of ' || stock_unit
+    end as message,
+    concat_ws(
+        ' | ',
+        {{ spec.key | join(', ') }},
+        counted_item_id,
+        conversion_day
+        {%- for column in [quantity, 'unit' if with_unit, price, 'currency' if with_currency] if column %},
+        {{ column }}
+        {%- endfor %}
+    ) as row_text,
+    {{ quantity or 'null' }}::decimal(18, 6) as original_quantity,
+    {{ 'amount' if spec.value else quantity ~ ' * ' ~ price if quantity and spec.get('prices') else 'null' }} as original_amount,
+    coalesce(_known_at, conversion_day::timestamp) as known_at
+from factored
+where problem is not null
+{%- endmacro %}
+
+{# Units and money of a fact's row as it was delivered, in SQL over the fact that has the originals. #}
+{% macro as_delivered(entity, units, money) -%}
     {%- if not is_converted(entity) -%}
-        {{ return((units, amount)) }}
+        {{ return((units, money)) }}
     {%- endif -%}
     {%- set quantity = 'coalesce(original_quantity, ' ~ units ~ ')' -%}
-    {{ return((
-        quantity,
-        'case when original_unit_price is null then ' ~ amount ~ ' else ' ~ quantity ~ ' * original_unit_price end'
-    )) }}
+    {%- if convertible(entity).get('prices') and not convertible(entity).value -%}
+        {%- set money = 'case when original_unit_price is null then ' ~ money ~ ' else ' ~ quantity ~ ' * original_unit_price end' -%}
+    {%- endif -%}
+    {{ return((quantity, money)) }}
 {%- endmacro %}

@@ -41,6 +41,7 @@ def company(home: Path, **settings: Any) -> Company:
 def contract(dataset: str, entity: str | None = None, mapping: dict[str, str] | None = None) -> Contract:
     """A contract whose raw columns are the entity's own, unless `mapping` says otherwise; nothing to convert."""
     columns = yaml.safe_load(ENTITIES.read_text())[entity or dataset]["columns"]
+    converting = {spec.get("converted_by") for spec in columns.values()}
     return Contract(
         dataset=dataset,
         path=Path(f"{dataset}.odcs.yaml"),
@@ -55,9 +56,7 @@ def contract(dataset: str, entity: str | None = None, mapping: dict[str, str] | 
             for name, spec in columns.items()  # type: ignore[arg-type]
         ),
         entity=entity or dataset,
-        mapping=tuple(
-            (mapping or {name: name for name in columns if name not in ("unit", "currency")}).items()
-        ),
+        mapping=tuple((mapping or {name: name for name in columns if name not in converting}).items()),
     )
 
 

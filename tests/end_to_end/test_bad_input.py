@@ -148,6 +148,12 @@ BROKEN = {
     "unknown key": ("title: A\ncurrency: USD\ncolour: red\n", "key 'colour'"),
     "no currency": ("title: A\ncurrency: dollars\n", "key 'currency'"),
     "no day": ("title: A\ncurrency: USD\ncalendar: {holidays: {'02-30': X}}\n", "'02-30' is no day"),
+    "no weekday": ("title: A\ncurrency: USD\ncalendar: {countries: {DE: {weekend: [8]}}}\n", "less than or equal to 7"),
+    "country twice": ("title: A\ncurrency: USD\ncalendar: {countries: {DE: {}, de: {}}}\n", "stands there twice"),
+    "no zone": ("title: A\ncurrency: USD\ntimezone: Mars/Phobos\n", "'Mars/Phobos' is no time zone"),
+    "no zone of sales": (
+        "title: A\ncurrency: USD\nbusiness_rules: {sold_at_time_zone: America}\n", "'America' is no time zone"
+    ),
     "no text": (b"title: \xff\xfe\x00", "cannot be read"),
     "program": ("title: A\ncurrency: USD\ndata_program: gone.py\n", "data_program gone.py, which is not there"),
 }  # fmt: skip

@@ -1,4 +1,3 @@
--- depends_on: {{ ref('dim_location') }}
 -- Promotions, prices and rates reach into the future, orders may be typed ahead: only what was sold and what was
 -- counted says which day it is; where nothing is sold (a plant that only buys), also what came in.
 with

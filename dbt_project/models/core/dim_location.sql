@@ -1,6 +1,8 @@
 {%- set assumed = var('assumptions').get('location') %}
+{%- set calendar = var('calendar') %}
 -- A location buys where its chain of replenished_from ends. A chain that runs in a circle or into an unknown location
--- ends where it is still known: the location then buys for itself.
+-- ends where it is still known: the location then buys for itself. Its working days are its own, its country's or the
+-- company's, as company.yaml has them.
 with recursive
 
 master as (
@@ -10,6 +12,7 @@ master as (
         location_type,
         region,
         replenished_from,
+        upper(trim(country)) as country,
         time_zone,
         false as is_assumed
     from {{ ref('stg_location') }}
@@ -23,6 +26,7 @@ assumed as (
         'warehouse' as location_type,
         cast(null as varchar) as region,
         cast(null as varchar) as replenished_from,
+        cast(null as varchar) as country,
         cast(null as varchar) as time_zone,
         true as is_assumed
     where {{ 'true' if assumed else 'false' }}
@@ -42,6 +46,7 @@ from_sales as (
         cast(null as varchar) as location_type,
         cast(null as varchar) as region,
         cast(null as varchar) as replenished_from,
+        cast(null as varchar) as country,
         cast(null as varchar) as time_zone,
         false as is_assumed
     from {{ ref('stg_sales_order_line') }}
@@ -88,10 +93,20 @@ final as (
         locations.region,
         locations.replenished_from,
         coalesce(tops.purchasing_location_id, locations.location_id) as purchasing_location_id,
-        coalesce(locations.time_zone, {{ text_literal(var('timezone')) }}) as time_zone,
+        locations.country,
+        coalesce(zones.name, {{ text_literal(var('timezone')) }}) as time_zone,
+        case when zones.name is null then locations.time_zone end as unknown_time_zone,
+        case
+            when locations.location_id in ({{ quoted_list([''] + calendar.get('locations', {}) | list) }})
+                then 'location ' || locations.location_id
+            when locations.country in ({{ quoted_list([''] + calendar.get('countries', {}) | list) }})
+                then locations.country
+            else 'company'
+        end as working_calendar,
         locations.is_assumed
     from locations
     left join tops on locations.location_id = tops.location_id
+    left join pg_timezone_names() as zones on locations.time_zone = zones.name
 )
 
 select * from final

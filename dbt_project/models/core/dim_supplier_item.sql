@@ -8,33 +8,9 @@ span as (
     select * from {{ ref('business_span') }}
 ),
 
-versions as (
-    select
-        supplier_id,
-        {{ conformed_item('item_id') }} as item_id,
-        lead_time_days,
-        minimum_order_units,
-        pack_size_units,
-        unit_price,
-        is_preferred,
-        valid_from,
-        _known_at,
-        _file,
-        _line
-    from {{ ref('stg_supplier_item') }}
-    where
-        valid_from is null
-        or valid_from <= (select span.as_of from span)
-),
+{{ newest_lines('supplier_item') }},
 
-quoted as (
-    select *
-    from versions
-    qualify row_number() over (
-        partition by supplier_id, item_id
-        order by valid_from desc nulls last, _known_at desc nulls last, _file desc, _line desc
-    ) = 1
-),
+{{ converted_lines('supplier_item') }},
 
 typical_price as (
     select
@@ -62,21 +38,24 @@ assumed as (
     left join typical_price on items.item_id = typical_price.item_id
     where
         {{ 'true' if assumed else 'false' }}
-        and not exists (select 1 from quoted where quoted.item_id = items.item_id)
+        and not exists (select 1 from lines where lines.conformed_item_id = items.item_id)
 ),
 
 final as (
     select
         supplier_id,
-        item_id,
+        conformed_item_id as item_id,
         lead_time_days,
         coalesce(minimum_order_units, 1) as minimum_order_units,
         coalesce(pack_size_units, 1) as pack_size_units,
         unit_price,
         coalesce(is_preferred, false) as is_preferred,
         valid_from,
+        original_unit,
+        original_unit_price,
+        original_currency,
         false as is_assumed
-    from quoted
+    from lines
     union all
     select
         supplier_id,
@@ -87,6 +66,9 @@ final as (
         unit_price,
         true as is_preferred,
         valid_from,
+        cast(null as varchar) as original_unit,
+        cast(null as decimal(18, 4)) as original_unit_price,
+        cast(null as varchar) as original_currency,
         true as is_assumed
     from assumed
     where unit_price is not null

@@ -9,7 +9,10 @@ newest as (
         coalesce(valid_from, date '0001-01-01') as valid_from,
         _known_at as known_at
     from {{ ref('stg_unit_conversion') }}
-    {{ newest_version([conformed_item('item_id'), 'upper(trim(from_unit))', 'upper(trim(to_unit))', 'valid_from']) }}
+    {{ newest_version([
+        conformed_item('item_id'), 'upper(trim(from_unit))', 'upper(trim(to_unit))',
+        "coalesce(valid_from, date '0001-01-01')"
+    ]) }}
 ),
 
 final as (

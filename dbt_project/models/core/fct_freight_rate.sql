@@ -1,6 +1,10 @@
 {%- set assumed = var('assumptions').get('freight') %}
 with
 
+{{ newest_lines('freight_rate') }},
+
+{{ converted_lines('freight_rate') }},
+
 quoted as (
     select
         origin,
@@ -11,10 +15,12 @@ quoted as (
         cast(null as decimal(18, 6)) as rate_per_unit,
         minimum_charge,
         coalesce(fuel_surcharge_share, 0) as fuel_surcharge_share,
+        original_rate_per_kg,
+        original_minimum_charge,
+        original_currency,
         false as is_assumed,
-        coalesce(_known_at, cast(valid_from as timestamp)) as known_at
-    from {{ ref('stg_freight_rate') }}
-    {{ newest_version(['origin', 'destination', 'mode', 'valid_from']) }}
+        greatest(coalesce(_known_at, cast(valid_from as timestamp)), conversion_known_at) as known_at
+    from lines
 ),
 
 -- An assumed rate holds from any supplier to any location that buys, unless a rate was quoted for the lane.
@@ -28,6 +34,9 @@ assumed as (
         {{ number_literal(assumed.rate_per_unit if assumed else none, 'decimal(18, 6)') }} as rate_per_unit,
         cast(null as decimal(18, 4)) as minimum_charge,
         cast(0 as decimal(18, 6)) as fuel_surcharge_share,
+        cast(null as decimal(18, 6)) as original_rate_per_kg,
+        cast(null as decimal(18, 4)) as original_minimum_charge,
+        cast(null as varchar) as original_currency,
         true as is_assumed,
         cast(span.first_date as timestamp) as known_at
     from {{ ref('dim_supplier') }} as suppliers

@@ -1,5 +1,9 @@
 with
 
+{{ newest_lines('goods_receipt') }},
+
+{{ converted_lines('goods_receipt') }},
+
 final as (
     select
         receipt_id,
@@ -10,11 +14,12 @@ final as (
         received_units,
         rejected_units,
         stocked_units,
-        coalesce(_known_at, received_on + interval 1 day) as known_at,
+        original_quantity,
+        original_unit,
+        greatest(coalesce(_known_at, received_on + interval 1 day), conversion_known_at) as known_at,
         _file,
         _line
-    from {{ ref('stg_goods_receipt') }}
-    {{ newest_version(['receipt_id', 'receipt_line']) }}
+    from lines
 )
 
 select * from final

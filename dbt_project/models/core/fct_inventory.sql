@@ -3,19 +3,24 @@
 -- as_of. It never replaces a count.
 with
 
+{{ newest_lines('inventory_snapshot') }},
+
+{{ converted_lines('inventory_snapshot') }},
+
 counted as (
     select
-        {{ conformed_item('item_id') }} as item_id,
+        conformed_item_id as item_id,
         location_id,
         snapshot_date,
         on_hand_units,
         in_transit_units,
-        coalesce(_known_at, snapshot_date + interval 1 day) as known_at,
+        original_quantity,
+        original_unit,
+        greatest(coalesce(_known_at, snapshot_date + interval 1 day), conversion_known_at) as known_at,
         _delivery_id,
         _file,
         _line
-    from {{ ref('stg_inventory_snapshot') }}
-    {{ newest_version([conformed_item('item_id'), 'location_id', 'snapshot_date']) }}
+    from lines
 ),
 
 recent_demand as (
@@ -58,6 +63,8 @@ final as (
         snapshot_date,
         on_hand_units,
         in_transit_units,
+        original_quantity,
+        original_unit,
         false as is_assumed,
         known_at,
         _delivery_id,
@@ -71,6 +78,8 @@ final as (
         snapshot_date,
         on_hand_units,
         cast(null as bigint) as in_transit_units,
+        cast(null as decimal(18, 6)) as original_quantity,
+        cast(null as varchar) as original_unit,
         true as is_assumed,
         known_at,
         null as _delivery_id,

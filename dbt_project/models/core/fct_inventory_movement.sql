@@ -1,5 +1,9 @@
 with
 
+{{ newest_lines('inventory_movement') }},
+
+{{ converted_lines('inventory_movement') }},
+
 final as (
     select
         movement_id,
@@ -7,15 +11,16 @@ final as (
         moved_on,
         moved_at,
         location_id,
-        {{ conformed_item('item_id') }} as item_id,
+        conformed_item_id as item_id,
         moved_units,
         reference_id,
         reference_line,
-        coalesce(_known_at, moved_on + interval 1 day) as known_at,
+        original_quantity,
+        original_unit,
+        greatest(coalesce(_known_at, moved_on + interval 1 day), conversion_known_at) as known_at,
         _file,
         _line
-    from {{ ref('stg_inventory_movement') }}
-    {{ newest_version(['movement_id']) }}
+    from lines
 )
 
 select * from final

@@ -1,14 +1,20 @@
 with
 
+{{ newest_lines('price') }},
+
+{{ converted_lines('price') }},
+
 final as (
     select
-        {{ conformed_item('item_id') }} as item_id,
+        conformed_item_id as item_id,
         location_id,
         valid_from,
         unit_price,
-        coalesce(_known_at, valid_from::timestamp) as known_at
-    from {{ ref('stg_price') }}
-    {{ newest_version([conformed_item('item_id'), 'location_id', 'valid_from']) }}
+        original_unit,
+        original_unit_price,
+        original_currency,
+        greatest(coalesce(_known_at, valid_from::timestamp), conversion_known_at) as known_at
+    from lines
 )
 
 select * from final

@@ -1,13 +1,6 @@
--- depends_on: {{ ref('dim_unit_conversion') }}, {{ ref('fct_exchange_rate') }}, {{ ref('dim_location') }}
 with
 
-newest as (
-    select
-        *,
-        {{ conformed_item('item_id') }} as conformed_item_id
-    from {{ ref('stg_sales_order_line') }}
-    {{ newest_version(['order_id', 'order_line']) }}
-),
+{{ newest_lines('sales_order_line') }},
 
 {{ converted_lines('sales_order_line') }},
 
@@ -56,7 +49,7 @@ final as (
         conformed_item_id as item_id,
         quantity_units,
         unit_price,
-        amount as revenue,
+        line_value as revenue,
         customer_id,
         original_order_id,
         line_class,

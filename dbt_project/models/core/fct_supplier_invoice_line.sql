@@ -1,4 +1,9 @@
+-- What names an order line counts and costs by the factor and rate of the order's day: a rate that moved since is no claim.
 with
+
+{{ newest_lines('supplier_invoice_line') }},
+
+{{ converted_lines('supplier_invoice_line') }},
 
 final as (
     select
@@ -8,15 +13,20 @@ final as (
         invoiced_on,
         purchase_order_id,
         purchase_order_line,
-        {{ conformed_item('item_id') }} as item_id,
+        conformed_item_id as item_id,
         invoiced_units,
         unit_price,
-        coalesce(amount, invoiced_units * unit_price)::decimal(18, 4) as amount,
-        coalesce(_known_at, invoiced_on + interval 1 day) as known_at,
+        amount,
+        line_value as computed_amount,
+        original_quantity,
+        original_unit,
+        original_unit_price,
+        original_currency,
+        original_amount,
+        greatest(coalesce(_known_at, invoiced_on + interval 1 day), conversion_known_at) as known_at,
         _file,
         _line
-    from {{ ref('stg_supplier_invoice_line') }}
-    {{ newest_version(['supplier_id', 'invoice_id', 'invoice_line']) }}
+    from lines
 )
 
 select * from final

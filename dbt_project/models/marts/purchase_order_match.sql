@@ -49,7 +49,7 @@ judged as (
         is_repeated and units_so_far > payable_units as is_doubled,
         abs(unit_price - order_price)
         > order_price * {{ number_literal(price_tolerance, 'decimal(9, 6)') }} as is_priced_otherwise,
-        abs(amount - invoiced_units * unit_price) >= 0.01 as is_miscalculated
+        abs(amount - computed_amount) >= 0.01 as is_miscalculated
     from of_orders
 ),
 
@@ -82,8 +82,13 @@ matched as (
         orders.ordered_units,
         orders.received_units,
         coalesce(charged.invoiced_units, 0) as invoiced_units,
-        (orders.ordered_units * orders.unit_price)::decimal(18, 4) as ordered_amount,
-        (orders.received_units * orders.unit_price)::decimal(18, 4) as received_amount,
+        orders.ordered_amount,
+        -- A price of one unit that was converted is rounded: what it comes to is a share of the exact amount.
+        case
+            when orders.original_unit_price is null or orders.ordered_units = 0
+                then (orders.received_units * orders.unit_price)::decimal(18, 4)
+            else (orders.ordered_amount::double * orders.received_units / orders.ordered_units)::decimal(18, 4)
+        end as received_amount,
         coalesce(charged.invoiced_amount, 0)::decimal(18, 4) as invoiced_amount,
         charged.invoice_ids,
         charged.doubled_invoice_ids,
@@ -173,7 +178,7 @@ final as (
         false as is_over_received,
         true as is_over_invoiced,
         false as has_price_difference,
-        abs(amount - invoiced_units * unit_price) >= 0.01 as has_amount_difference,
+        abs(amount - computed_amount) >= 0.01 as has_amount_difference,
         'without_order' as match_status,
         known_at
     from without_order

@@ -2,14 +2,12 @@
     What is compared, entity by entity: the fact that it becomes, the key of its newest version, and what units and money
     are called on both sides. What was converted is compared as it was delivered.
 #}
-{%- set sold = as_delivered('sales_order_line', 'quantity_units', 'revenue') -%}
-{%- set ordered = as_delivered('purchase_order_line', 'ordered_units', 'ordered_units * unit_price') -%}
 {%- set facts = {
     'sales_order_line': {
         'fact': 'fct_sales_order_line',
         'key': ['order_id', 'order_line'],
-        'units': ('quantity_units', sold[0]),
-        'money': ('quantity_units * unit_price', sold[1]),
+        'units': ('quantity_units', 'quantity_units'),
+        'money': ('quantity_units * unit_price', 'revenue'),
     },
     'inventory_snapshot': {
         'fact': 'fct_inventory',
@@ -25,8 +23,8 @@
     'purchase_order_line': {
         'fact': 'fct_purchase_order_line',
         'key': ['purchase_order_id', 'purchase_order_line'],
-        'units': ('ordered_units', ordered[0]),
-        'money': ('ordered_units * unit_price', ordered[1]),
+        'units': ('ordered_units', 'ordered_units'),
+        'money': ('ordered_units * unit_price', 'ordered_amount'),
     },
     'goods_receipt': {
         'fact': 'fct_goods_receipt',
@@ -37,7 +35,7 @@
         'fact': 'fct_supplier_invoice_line',
         'key': ['supplier_id', 'invoice_id', 'invoice_line'],
         'units': ('invoiced_units', 'invoiced_units'),
-        'money': ('coalesce(amount, invoiced_units * unit_price)', 'amount'),
+        'money': ('coalesce(amount, (invoiced_units * unit_price)::decimal(18, 4))', 'coalesce(original_amount, amount)'),
     },
     'stock_count': {
         'fact': 'fct_stock_count',
@@ -150,7 +148,8 @@ controlling_raw as (
 ),
 
 {%- for entity, fact in facts.items() %}
-{%- set raw_money, core_money = fact.get('money', ('null', 'null')) %}
+{%- set raw_money, money = fact.get('money', ('null', 'null')) %}
+{%- set core_units, core_money = as_delivered(entity, fact.units[1], money) %}
 
 {{ entity }}_staged as (
     select
@@ -189,7 +188,7 @@ controlling_raw as (
 {{ entity }}_core as (
     select
         count(*) as row_count,
-        sum({{ fact.units[1] }}) as units,
+        sum({{ core_units }}) as units,
         sum({{ core_money }}) as amount
     from {{ ref(fact.fact) }}
     where {{ fact.get('where', 'true') }}
@@ -215,14 +214,14 @@ conforming as (
         older.row_count as older_rows,
         unconverted.row_count as unconverted_rows,
         core.row_count as rows_after,
-        staged.units as units_before,
-        older.units as older_units,
-        unconverted.units as unconverted_units,
-        core.units as units_after,
-        staged.amount::decimal(38, 4) as money_before,
-        older.amount::decimal(38, 4) as older_money,
-        unconverted.amount::decimal(38, 4) as unconverted_money,
-        core.amount::decimal(38, 4) as money_after
+        staged.units::decimal(38, 6) as units_before,
+        older.units::decimal(38, 6) as older_units,
+        unconverted.units::decimal(38, 6) as unconverted_units,
+        core.units::decimal(38, 6) as units_after,
+        staged.amount::decimal(38, 10) as money_before,
+        older.amount::decimal(38, 10) as older_money,
+        unconverted.amount::decimal(38, 10) as unconverted_money,
+        core.amount::decimal(38, 10) as money_after
     from {{ entity }}_staged as staged
     cross join {{ entity }}_older as older
     cross join {{ entity }}_core as core
@@ -262,14 +261,14 @@ demanding as (
         sales.adjustment_rows,
         sales.non_product_rows,
         demand.row_count as rows_after,
-        sales.units as units_before,
-        sales.adjustment_units,
-        sales.non_product_units,
-        demand.units as units_after,
-        sales.amount as money_before,
-        sales.adjustment_money,
-        sales.non_product_money,
-        demand.amount as money_after
+        sales.units::decimal(38, 6) as units_before,
+        sales.adjustment_units::decimal(38, 6) as adjustment_units,
+        sales.non_product_units::decimal(38, 6) as non_product_units,
+        demand.units::decimal(38, 6) as units_after,
+        sales.amount::decimal(38, 10) as money_before,
+        sales.adjustment_money::decimal(38, 10) as adjustment_money,
+        sales.non_product_money::decimal(38, 10) as non_product_money,
+        demand.amount::decimal(38, 10) as money_after
     from sales
     cross join demand
     where sales.row_count > 0
@@ -352,14 +351,14 @@ final as (
             - adjustment_rows
             - non_product_rows
         )::bigint as unexplained_rows,
-        units_before::bigint as units_before,
-        untied_units::bigint as untied_units,
-        older_units::bigint as older_units,
-        unconverted_units::bigint as unconverted_units,
-        adjustment_units::bigint as adjustment_units,
-        non_product_units::bigint as non_product_units,
-        units_after::bigint as units_after,
-        (lost_units - explained_units)::bigint as unexplained_units,
+        units_before::decimal(38, 6) as units_before,
+        untied_units::decimal(38, 6) as untied_units,
+        older_units::decimal(38, 6) as older_units,
+        unconverted_units::decimal(38, 6) as unconverted_units,
+        adjustment_units::decimal(38, 6) as adjustment_units,
+        non_product_units::decimal(38, 6) as non_product_units,
+        units_after::decimal(38, 6) as units_after,
+        (lost_units - explained_units)::decimal(38, 6) as unexplained_units,
         money_before::decimal(38, 4) as money_before,
         untied_money::decimal(38, 4) as untied_money,
         older_money::decimal(38, 4) as older_money,

@@ -71,9 +71,9 @@ def is_converted(entity: str) -> bool:
     return False
 
 
-def as_delivered(entity: str, units: str, amount: str) -> tuple[str, str]:
+def as_delivered(entity: str, units: str, money: str) -> tuple[str, str]:
     """Stand in for the macro, as it is where nothing is converted."""
-    return units, amount
+    return units, money
 
 
 def newest_lines(entity: str) -> str:
@@ -84,3 +84,8 @@ def newest_lines(entity: str) -> str:
 def converted_lines(entity: str) -> str:
     """Stand in for the macro, as it is where nothing is converted."""
     return "lines as (\n    select newest.*\n    from newest\n)"
+
+
+def convertible_entities() -> list[str]:
+    """Stand in for the macro: what nothing converts has no waiting rows."""
+    return []

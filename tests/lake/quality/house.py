@@ -27,9 +27,11 @@ CREATE TABLE lake.raw.sales AS SELECT 'SO' || i AS order_id, '1' AS order_line, 
 
 CREATE TABLE lake.core.dim_item AS SELECT item_id, item_name, 'tools' AS category, 1.5 AS unit_weight_kg, 3.0 AS list_price,
     DATE '2025-01-01' AS introduced_on, false AS is_discontinued, false AS is_assumed FROM lake.raw.items;
-CREATE TABLE lake.core.dim_location AS FROM (VALUES ('L0', 'Centre', 'distribution_centre', 'north', NULL, 'L0', false),
-    ('L1', 'Store', 'store', 'north', 'L0', 'L0', false)) t(location_id, location_name, location_type, region, replenished_from,
-    purchasing_location_id, is_assumed);
+CREATE TABLE lake.core.dim_location AS FROM (VALUES ('L0', 'Centre', 'distribution_centre', 'north', NULL, 'L0', NULL, false),
+    ('L1', 'Store', 'store', 'north', 'L0', 'L0', NULL, false)) t(location_id, location_name, location_type, region,
+    replenished_from, purchasing_location_id, unknown_time_zone, is_assumed);
+CREATE TABLE lake.core.dim_working_day AS SELECT 'company' AS working_calendar, DATE '2026-03-01' AS calendar_date,
+    true AS is_working_day, 1 AS working_day_number;
 CREATE TABLE lake.core.dim_supplier AS SELECT 'S1' AS supplier_id, 'Smith' AS supplier_name, 'GB' AS country, false AS is_assumed;
 CREATE TABLE lake.core.dim_calendar AS SELECT d::DATE AS calendar_date, isodow(d)::INTEGER AS day_of_week, false AS is_weekend, false AS is_holiday
     FROM generate_series(DATE '2026-03-01', DATE '2026-03-10' + 120, INTERVAL 1 DAY) t(d);
@@ -51,13 +53,14 @@ CREATE TABLE lake.core.fct_purchase_order_line AS SELECT 'PO1' AS purchase_order
 CREATE TABLE lake.core.fct_goods_receipt AS SELECT 'R1' AS receipt_id, '1' AS receipt_line, 'PO1' AS purchase_order_id,
     '1' AS purchase_order_line, DATE '2026-03-08' AS received_on, 5 AS received_units, 1 AS rejected_units, 4 AS stocked_units;
 CREATE TABLE lake.core.fct_purchase_order AS SELECT 'PO1' AS purchase_order_id, 'S1' AS supplier_id, DATE '2026-03-02' AS ordered_on,
-    30.0 AS goods_amount, 3.0 AS tax_amount, 2.0 AS freight_amount, 35.0 AS total_amount, 1 AS line_count, true AS is_tied;
+    30.0 AS goods_amount, 3.0 AS tax_amount, 2.0 AS freight_amount, 35.0 AS total_amount, 1 AS line_count, 0 AS waiting_lines,
+    true AS is_tied;
 CREATE TABLE lake.core.fct_bill_of_material AS SELECT 'I0' AS assembly_item_id, 'I1' AS component_item_id, DATE '2026-01-01' AS valid_from,
     NULL::DATE AS valid_to, 2.0 AS quantity_per_assembly, 1 AS level;
 CREATE TABLE lake.core.fct_shipment AS SELECT 'SH1' AS shipment_id, TIMESTAMP '2026-03-04' AS departed_at,
     TIMESTAMP '2026-03-08' AS delivered_at, 'S1' AS origin, 'L0' AS destination, 'C' AS carrier, 'road' AS mode, 12.5 AS weight_kg;
 CREATE TABLE lake.core.fct_freight_rate AS SELECT 'S1' AS origin, 'L0' AS destination, 'road' AS mode, DATE '2026-01-01' AS valid_from,
-    0.5 AS rate_per_kg, 20 AS minimum_charge, 0.12 AS fuel_surcharge_share;
+    0.5 AS rate_per_kg, 20 AS minimum_charge, 0.12 AS fuel_surcharge_share, false AS is_assumed;
 CREATE TABLE lake.core.fct_price AS SELECT 'I0' AS item_id, NULL::VARCHAR AS location_id, DATE '2026-01-01' AS valid_from, 2.5 AS unit_price;
 CREATE TABLE lake.core.fct_promotion (promotion_id VARCHAR, item_id VARCHAR, location_id VARCHAR, starts_on DATE, ends_on DATE,
     discount_share DECIMAL(18, 6));

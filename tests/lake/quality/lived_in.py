@@ -41,7 +41,7 @@ UPDATE lake.meta.delivery SET loaded = n, rows_read = n + quarantined + duplicat
     UNION ALL SELECT 'd5', count(*) FROM lake.raw.orders) WHERE delivery_id = id;
 UPDATE lake.meta.delivery SET rows_read = loaded, quarantined = 0, duplicate = 0, unchanged = 0 WHERE delivery_id <> 'd3';
 DELETE FROM lake.meta.quarantine;
-INSERT INTO lake.core.dim_location SELECT 'L' || i, 'Store', 'store', 'north', 'L0', 'L0', false FROM range(2, 4) t(i);
+INSERT INTO lake.core.dim_location SELECT 'L' || i, 'Store', 'store', 'north', 'L0', 'L0', NULL, false FROM range(2, 4) t(i);
 INSERT INTO lake.core.dim_supplier SELECT 'S' || i, 'Supplier', 'GB', false FROM (VALUES (0), (2)) t(i);
 CREATE OR REPLACE TABLE lake.core.dim_calendar AS SELECT d::DATE AS calendar_date, isodow(d)::INTEGER AS day_of_week, false AS is_weekend,
     d = DATE '2026-03-09' AS is_holiday FROM generate_series(DATE '{FIRST}', DATE '{LAST}' + 120, INTERVAL 1 DAY) t(d);

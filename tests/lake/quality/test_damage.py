@@ -49,6 +49,10 @@ INSERT INTO lake.marts.supply_option SELECT * FROM lake.marts.supply_option WHER
 UPDATE lake.meta.delivery SET rows_read = 4 WHERE delivery_id = 'd2';
 UPDATE lake.meta.delivery SET loaded = 1 WHERE delivery_id = 'd3';
 DELETE FROM lake.meta.quarantine;
+INSERT INTO lake.core.unconverted_row VALUES ('purchase_order_line', 'orders', 2, 'missing_rate', 'no rate of USD');
+INSERT INTO lake.core.unconverted_row VALUES ('sales_order_line', 'sales', 2, 'missing_rate', 'no rate of USD');
+UPDATE lake.core.fct_purchase_order SET is_tied = false, line_count = 0, waiting_lines = 1;
+UPDATE lake.core.dim_location SET unknown_time_zone = 'Mars/Phobos' WHERE location_id = 'L1';
 """
 
 LINES = [
@@ -82,6 +86,9 @@ LINES = [
     "core.fct_price.unit_price: 1 row without a value (stop)",
     "core.fct_promotion.discount_share: 1 row below 0 or above 1 (stop)",
     "core.fct_promotion: 1 row with an end before the start (stop)",
+    "core.unconverted_row: 1 of 2 rows of purchase_order_line have no factor or rate (stop)",
+    "core.unconverted_row: 2 rows, 0 to 0 expected (warn)",
+    "core.dim_location: 1 row whose time zone nobody knows: the company's counts (warn)",
     "marts.as_of: 2 rows, 1 to 1 expected (stop)",
     "marts.item_location_day.unit_price: 2 rows below 0 (stop)",
     "marts.item_location_day.zero_share_28: 1 row below 0 or above 1 (stop)",
