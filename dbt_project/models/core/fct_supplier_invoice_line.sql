@@ -1,4 +1,4 @@
--- What names an order line counts and costs by the factor and rate of the order's day: a rate that moved since is no claim.
+-- What names an order line counts and costs by the factor and rate of its day: a rate that moved since is no claim.
 with
 
 {{ newest_lines('supplier_invoice_line') }},
