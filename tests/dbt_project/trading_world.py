@@ -48,7 +48,7 @@ class Book:
             fit = [f for f in self.factors if f[:3] == (owner, unit, stock) and (f[4] or date.min) <= day]
             if fit:
                 newest = max(fit, key=lambda f: (f[4] or date.min, f[5]))
-                return newest[3], newest[5]
+                return (newest[3], newest[5]) if newest[3] else None
         return None
 
     def rate(self, currency: str, day: date) -> tuple[Decimal, datetime | None] | None:
@@ -58,7 +58,7 @@ class Book:
         if not fit:
             return None
         newest = max(fit, key=lambda r: (r[1], r[3]))
-        return (newest[2], newest[3]) if day < newest[1] + timedelta(days=7) else None
+        return (newest[2], newest[3]) if newest[2] and day < newest[1] + timedelta(days=7) else None
 
 
 BOOK = Book(
@@ -69,6 +69,7 @@ BOOK = Book(
         ("B", "CS", "PR", Decimal(6), date(2025, 3, 1), datetime(2025, 1, 1)),
         ("D", "G", "KG", Decimal("0.001"), None, datetime(2025, 1, 1)),
         (None, "DZ", "EA", Decimal(12), None, datetime(2025, 1, 1)),
+        ("C", "CS", "EA", Decimal(0), None, datetime(2025, 1, 1)),  # 0 is no factor, and no rate
     ],
     [
         ("USD", date(2025, 2, 24), Decimal("0.95"), datetime(2025, 2, 24, 15)),
@@ -76,6 +77,7 @@ BOOK = Book(
         ("USD", date(2025, 3, 3), Decimal("0.925"), datetime(2025, 3, 5, 15)),
         ("USD", date(2025, 3, 10), Decimal("0.9123456789"), datetime(2025, 3, 10, 15)),
         ("GBP", date(2025, 3, 1), Decimal("1.1987654321"), datetime(2025, 3, 1, 15)),
+        ("CHF", date(2025, 3, 1), Decimal(0), datetime(2025, 3, 1, 15)),
     ],
 )
 LATER = replace(
