@@ -202,7 +202,7 @@ looked_up as (
         dated.*,
         {%- if with_unit %}
         dated._dataset in ({{ quoted_list(with_unit) }}) as has_unit,
-        upper(trim(dated.unit)) as from_unit,
+        nullif(upper(trim(dated.unit)), '') as from_unit,
         coalesce(item_units.stock_unit, {{ company_unit }}) as stock_unit,
         coalesce(own.factor, general.factor) as listed_factor,
         coalesce(own.known_at, general.known_at) as factor_known_at,
@@ -215,7 +215,7 @@ looked_up as (
         {%- endif %}
         {%- if with_currency %}
         dated._dataset in ({{ quoted_list(with_currency) }}) and coalesce({{ money | join(', ') }}) is not null as has_currency,
-        upper(trim(dated.currency)) as from_currency,
+        nullif(upper(trim(dated.currency)), '') as from_currency,
         rates.rate as listed_rate,
         rates.known_at as rate_known_at
         {%- else %}

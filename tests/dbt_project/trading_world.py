@@ -221,7 +221,7 @@ def _counted(chance: random.Random, item: str) -> Row:
         "C": ["EA", "DZ", "CS"],
         "D": ["KG", "G"],
     }
-    unit = None if chance.random() < 0.03 else chance.choice(units[item])
+    unit = chance.choice([None, " "]) if chance.random() < 0.04 else chance.choice(units[item])
     currency = None if chance.random() < 0.03 else chance.choice(["EUR", "EUR", "usd", "USD", "GBP", "CHF"])
     return {"unit": unit, "currency": currency, "_known_at": midnight(FIRST)}
 
