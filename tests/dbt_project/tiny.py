@@ -41,7 +41,8 @@ def company(home: Path, **settings: Any) -> Company:
 def contract(dataset: str, entity: str | None = None, mapping: dict[str, str] | None = None) -> Contract:
     """A contract whose raw columns are the entity's own, unless `mapping` says otherwise; nothing to convert."""
     columns = yaml.safe_load(ENTITIES.read_text())[entity or dataset]["columns"]
-    converting = {spec.get("converted_by") for spec in columns.values()}
+    converts = any("converted_by" in spec for spec in columns.values())
+    converting = {"unit", "currency"} if converts else set()
     return Contract(
         dataset=dataset,
         path=Path(f"{dataset}.odcs.yaml"),
