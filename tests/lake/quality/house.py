@@ -27,8 +27,8 @@ CREATE TABLE lake.raw.sales AS SELECT 'SO' || i AS order_id, '1' AS order_line, 
 
 CREATE TABLE lake.core.dim_item AS SELECT item_id, item_name, 'tools' AS category, 1.5 AS unit_weight_kg, 3.0 AS list_price,
     DATE '2025-01-01' AS introduced_on, false AS is_discontinued, false AS is_assumed FROM lake.raw.items;
-CREATE TABLE lake.core.dim_location AS FROM (VALUES ('L0', 'Centre', 'distribution_centre', 'north', NULL, 'L0', NULL, false),
-    ('L1', 'Store', 'store', 'north', 'L0', 'L0', NULL, false)) t(location_id, location_name, location_type, region,
+CREATE TABLE lake.core.dim_location AS FROM (VALUES ('L0', 'Centre', 'distribution_centre', 'north', NULL, 'L0', NULL::VARCHAR, false),
+    ('L1', 'Store', 'store', 'north', 'L0', 'L0', NULL::VARCHAR, false)) t(location_id, location_name, location_type, region,
     replenished_from, purchasing_location_id, unknown_time_zone, is_assumed);
 CREATE TABLE lake.core.dim_working_day AS SELECT 'company' AS working_calendar, DATE '2026-03-01' AS calendar_date,
     true AS is_working_day, 1 AS working_day_number;
