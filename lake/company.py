@@ -5,11 +5,9 @@ Every path that a run reads or writes is named here once. No other module joins 
 
 import os
 from dataclasses import dataclass, field
-from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -17,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from lake.errors import CompanyError, HomeError
 from lake.feature_settings import OnlineSettings, ServingSettings
 from lake.secrets import SecretOnly, SecretText
+from lake.working_days import Calendar, zone_name
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 COMPANY_VARIABLE = "STOCKLAKE_DBT_COMPANY"
@@ -45,59 +44,6 @@ class Replenishment(BaseModel):
     )
     maximum_order_value: float | None = Field(None, gt=0, description="per proposed order, company currency")
     maximum_cover_days: int = Field(180, ge=1, description="no order takes an item beyond this cover")
-
-
-class WorkingDays(BaseModel):
-    """Days on which somebody does not work: weekend days (ISO, 1 is Monday) and named public holidays."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    weekend: list[Annotated[int, Field(ge=1, le=7)]] | None = Field(
-        None, description="left out: that of the country or company"
-    )
-    holidays: dict[str, str] = Field(default_factory=dict, description="ISO date or MM-DD -> name")
-
-    @field_validator("holidays", mode="before")
-    @classmethod
-    def _dates_as_text(cls, value: object) -> object:
-        """Take an ISO date without quotes too: YAML reads it as a date."""
-        if not isinstance(value, dict):
-            return value
-        return {key.isoformat() if isinstance(key, date) else key: name for key, name in value.items()}
-
-    @field_validator("holidays")
-    @classmethod
-    def _days_exist(cls, value: dict[str, str]) -> dict[str, str]:
-        for day in value:
-            try:
-                # 2000 is a leap year, so that 02-29 is a day.
-                date.fromisoformat(day if len(day) == 10 else f"2000-{day}")
-            except ValueError as error:
-                raise ValueError(f"{day!r} is no day; write it as MM-DD or YYYY-MM-DD") from error
-        return value
-
-
-class Calendar(WorkingDays):
-    """Days that matter to demand and to lead times. Holidays of the company are everybody's; others come on top."""
-
-    weekend: list[Annotated[int, Field(ge=1, le=7)]] = Field(default_factory=lambda: [6, 7])
-    countries: dict[str, WorkingDays] = Field(
-        default_factory=dict, description="country of a location, as its master spells it -> its own days"
-    )
-    locations: dict[str, WorkingDays] = Field(
-        default_factory=dict, description="location_id -> its own days, beside those of its country"
-    )
-
-    @field_validator("countries", mode="before")
-    @classmethod
-    def _one_spelling(cls, value: object) -> object:
-        """Spell countries as core.dim_location does. `NO` without quotes is Norway here, as YAML is 1.2."""
-        if not isinstance(value, dict):
-            return value
-        names = ["NO" if name is False else str(name).strip().upper() for name in value]
-        if len(set(names)) < len(names):
-            raise ValueError("a country stands there twice: keep one")
-        return dict(zip(names, value.values(), strict=True))
 
 
 class Alerts(BaseModel):
@@ -253,23 +199,14 @@ class CompanySettings(BaseModel):
     @field_validator("timezone")
     @classmethod
     def _zone_exists(cls, value: str) -> str:
-        return _zone(value)
+        return zone_name(value)
 
     @field_validator("business_rules")
     @classmethod
     def _zone_of_sales_exists(cls, value: dict[str, Any]) -> dict[str, Any]:
         if value.get("sold_at_time_zone") is not None:
-            _zone(value["sold_at_time_zone"])
+            zone_name(value["sold_at_time_zone"])
         return value
-
-
-def _zone(name: object) -> str:
-    try:
-        return ZoneInfo(str(name)).key
-    except (KeyError, ValueError, OSError) as error:
-        raise ValueError(
-            f"{name!r} is no time zone: write its IANA name, as in America/Denver or UTC"
-        ) from error
 
 
 @dataclass(frozen=True)
