@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
-from models.inventory.arguments import Floats, above_zero, not_negative
+from models.inventory.arguments import Floats, above_zero, not_negative, refuse_where
 
 Distribution = Literal["normal", "gamma", "negative_binomial", "poisson"]
 
@@ -20,6 +20,8 @@ SLOW_MOVER_UNITS = 10.0
 """Below this mean over the protection period, demand is counted in single units: a discrete distribution."""
 SKEWED_VARIATION = 0.5
 """Above this coefficient of variation the normal puts too much on negative demand: gamma."""
+MOST_UNITS = 1_000_000
+"""Mean of what is told as a list of probabilities: one entry per unit."""
 TAIL = 1e-12
 """Probability of more demand than a list of probabilities tells; it is put on the last."""
 
@@ -98,6 +100,7 @@ def poisson_probabilities(mean_units: float, tail: float = TAIL) -> Floats:
     [0.6065, 0.3033, 0.0758, 0.0144]
     """
     (mean,) = not_negative(mean_units=mean_units)
+    refuse_where(mean > MOST_UNITS, f"mean_units is beyond {MOST_UNITS:,}: count demand in larger units")
     largest = int(stats.poisson.isf(tail, mean)) if mean > 0 else 0
     result = np.asarray(stats.poisson.pmf(np.arange(largest + 1), mean), dtype=np.float64)
     result[-1] += 1 - result.sum()
@@ -111,6 +114,10 @@ def normal_probabilities(mean_units: float, std_units: float, tail: float = TAIL
     [0.0013, 0.1573, 0.6827, 0.1573, 0.0013]
     """
     (mean, std) = above_zero(mean_units=mean_units, std_units=std_units)
+    refuse_where(
+        mean + std > MOST_UNITS,
+        f"mean_units and std_units are beyond {MOST_UNITS:,}: count demand in larger units",
+    )
     largest = max(int(np.ceil(stats.norm.isf(tail, mean, std))), 0)
     below = stats.norm.cdf(np.arange(largest) + 0.5, mean, std)
     return np.asarray(np.diff(below, prepend=0.0, append=1.0), dtype=np.float64)

@@ -9,6 +9,7 @@ stock less backorders plus all that arrives within the express lead time. Sequen
 both orders are placed, demand, cost of the stock or backlog left plus what was bought.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -106,9 +107,9 @@ def optimal_cost(problem: DualSourcing, largest_order_units: int | None = None) 
     # After express: low .. high. Before it: down to a whole demand less.
     before, after = np.arange(low - dearest, high + 1), np.arange(low, high + 1)
     shape = (len(before), *[most + 1] * (slower - 1))
-    if np.prod(shape) * (most + 1) > _MOST_STATES:
+    if math.prod(shape) * (most + 1) > _MOST_STATES:
         raise ValueError(
-            f"{int(np.prod(shape)):,} states are too many for the exact optimum: count demand in larger units"
+            f"{math.prod(shape):,} states are too many for the exact optimum: count demand in larger units"
         )
     # Row of the state after demand d and the next regular order's arrival, from position y.
     arrived = np.clip(after[:, None] - before[0] + np.arange(most + 1), 0, len(before) - 1)

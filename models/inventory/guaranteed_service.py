@@ -14,6 +14,9 @@ import numpy as np
 
 from models.inventory.arguments import Floats, not_negative, whole
 
+_LONGEST_PERIODS = 2_000
+"""A table of a stage has the square of it."""
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -108,7 +111,7 @@ class _Tree:
         self.stages, self._arcs = stages, set(arcs)
         self.suppliers: dict[str, list[str]] = {name: [] for name in stages}
         self._customers: dict[str, list[str]] = {name: [] for name in stages}
-        for supplier, customer in arcs:
+        for supplier, customer in dict.fromkeys(arcs):  # said twice is said once
             self.suppliers[customer].append(supplier)
             self._customers[supplier].append(customer)
         self.leaves_first = self._leaves_first()
@@ -120,6 +123,10 @@ class _Tree:
             ) from None
         self.std = self._stds(upstream_first)
         self._longest = self._longest_wait(upstream_first)
+        if self._longest > _LONGEST_PERIODS:
+            raise ValueError(
+                f"the longest path takes {self._longest:,} periods, beyond {_LONGEST_PERIODS:,}: count time in longer periods"
+            )
 
     def is_arc(self, supplier: str, customer: str) -> bool:
         return (supplier, customer) in self._arcs

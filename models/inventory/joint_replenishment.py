@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike
 
 from models.inventory.arguments import Floats, Integers, above_zero, not_negative
 
+_MOST_MULTIPLES = 100_000
+
 
 class JointPlan(NamedTuple):
     """The time between orders (years), in which of them each item takes part (every k-th), its quantity, and the cost."""
@@ -69,6 +71,10 @@ def _intervals(minor: Floats, rate: Floats, shortest: float, longest: float) -> 
     changes = [np.array([shortest, longest])]
     for one_minor, one_rate in zip(minor, rate, strict=True):
         last = int(_best_multiples(np.array([one_minor]), np.array([one_rate]), shortest)[0])
+        if last > _MOST_MULTIPLES:
+            raise ValueError(
+                "fixed_cost_per_joint_order is too small beside fixed_cost_per_item_order to plan orders together: use the EOQ of each item"
+            )
         steps = np.arange(1, last + 1)
         changes.append(np.sqrt(2 * one_minor / (one_rate * steps * (steps + 1))))
     edges = np.unique(np.concatenate(changes))

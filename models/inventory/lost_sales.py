@@ -9,6 +9,7 @@ period: an order arrives, the next is placed (before demand is seen), demand d, 
 arrives L periods later.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -108,9 +109,9 @@ def optimal_cost(problem: LostSales) -> float:
         problem.quantile(1),
     )
     shape = (most + 1, *[largest + 1] * (lead - 1))
-    if np.prod(shape) * (largest + 1) > _MOST_STATES:
+    if math.prod(shape) * (largest + 1) > _MOST_STATES:
         raise ValueError(
-            f"{int(np.prod(shape)):,} states are too many for the exact optimum: shorten lead_time_periods, or count demand in larger units"
+            f"{math.prod(shape):,} states are too many for the exact optimum: shorten lead_time_periods, or count demand in larger units"
         )
     left, now = problem.leftover_chances(most), problem.period_cost(np.arange(most + 1))
     now = now.reshape(-1, *[1] * (lead - 1))

@@ -16,6 +16,8 @@ from scipy import signal, special
 from models.inventory.arguments import Floats, above_zero, not_negative, probabilities, refuse_where, whole
 from models.inventory.distributions import poisson_probabilities
 
+_WIDEST_UNITS = 20_000
+
 
 class MinMaxPlan(NamedTuple):
     """s and S (units), and the expected cost per period."""
@@ -172,6 +174,10 @@ class _Costs:
         ratio = backorder / (backorder + holding)
         self.best = int(np.searchsorted(below, ratio - 1e-12))
 
+    def room(self, fixed: float) -> float:
+        """The EOQ with backorders of a period's demand, which S - s is near to (demand of the lead time counts too)."""
+        return float(np.sqrt(2 * fixed * self._mean / self._holding * (1 + self._holding / self._backorder)))
+
     def __call__(self, first: int, last: int) -> Floats:
         """G of first, first + 1, ..., last."""
         positions = np.arange(first, last + 1)
@@ -183,6 +189,11 @@ class _Costs:
 
 
 def _zheng_federgruen(costs: _Costs, fixed: float, chances: Floats) -> MinMaxPlan:
+    width = costs.room(fixed)
+    if width > _WIDEST_UNITS:
+        raise ValueError(
+            f"S - s would be some {width:,.0f} units, beyond {_WIDEST_UNITS:,}: count demand in larger units"
+        )
     best_level = costs.best
     room = 64
     renewals = _renewals(chances, room)

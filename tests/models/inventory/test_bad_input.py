@@ -72,7 +72,7 @@ def tree(arcs: list[tuple[str, str]], **stages: Stage) -> object:
         (lambda: lost_sales.LostSales(1, 9, 0, POISSON), "lead_time_periods must be a whole number from 1 on"),
         (lambda: lost_sales.LostSales(-1, 9, 1, POISSON), "holding_cost_per_unit_period must be above 0"),
         (lambda: lost_sales.average_cost(lost_sales.LostSales(1, 9, 1, POISSON), lambda states: states[:, 0] - 1), "one whole order of at least 0"),
-        (lambda: lost_sales.optimal_cost(lost_sales.LostSales(1, 9, 12, POISSON)), "states are too many"),
+        (lambda: lost_sales.optimal_cost(lost_sales.LostSales(1, 9, 40, POISSON)), "states are too many"),
         (lambda: dual_sourcing.DualSourcing(1, 9, 10, 10, 2, POISSON), "express_price must exceed regular_price"),
         (lambda: dual_sourcing.DualSourcing(1, 9, 10, 11, 1, POISSON, 1), "regular_lead_time_periods must be a whole number from 2 on"),
         (lambda: dual_sourcing.average_cost(dual_sourcing.DualSourcing(1, 9, 10, 11, 2, POISSON), dual_sourcing.tailored_base_surge(2, 1)), "stock grows without end"),
@@ -83,6 +83,10 @@ def tree(arcs: list[tuple[str, str]], **stages: Stage) -> object:
         (lambda: tree([("a", "b"), ("a", "moon")]), "leads to 'moon', which is no stage"),
         (lambda: tree([("a", "b"), ("a", "c")], b=Stage(-2, 1)), "stage 'b': holding_cost_per_unit_period must not be negative"),
         (lambda: guaranteed_service.optimise_service_times({}, []), "stages is empty"),
+        (lambda: tree([("a", "b"), ("a", "c")], a=Stage(1, 1_000_000)), "count time in longer periods"),
+        (lambda: joint_replenishment.joint_replenishment(1e-9, [9], [1], [1]), "too small beside fixed_cost_per_item_order"),
+        (lambda: s_s.s_s_exact(1e-3, 9, 1e9, POISSON), "count demand in larger units"),
+        (lambda: s_s.s_s_poisson(1, 9, 1, np.inf), "count demand in larger units"),
     ],
 )  # fmt: skip
 def test_one_clear_sentence(compute: Callable[[], object], sentence: str) -> None:

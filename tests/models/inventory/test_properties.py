@@ -406,6 +406,12 @@ def test_guaranteed_service_against_every_promise(data: st.DataObject) -> None:
     assert min(plan.covered_periods.values()) >= 0
 
 
+def test_an_arc_said_twice_is_said_once() -> None:
+    stages = {"plant": Stage(1, 2), "shop": Stage(3, 1, 2.0)}
+    once = optimise_service_times(stages, [("plant", "shop")])
+    assert optimise_service_times(stages, [("plant", "shop")] * 2) == once
+
+
 def test_lost_sales_bounds_leave_the_optimum_alone() -> None:
     # The optimum against the best of every policy that a table can hold: one unit of demand at most, lead time 1.
     problem = lost_sales.LostSales(1, 3, 1, [0.4, 0.6])
