@@ -31,6 +31,8 @@ BASELINE = "baseline"
 RECOVERED_WITHIN = 0.01
 """A day counts as recovered when its fill rate is within a point of the baseline's."""
 WORST = 15
+BLOCK = 10
+"""Replications in memory at once."""
 
 
 @dataclass(frozen=True)
@@ -85,16 +87,48 @@ def ask(
     replications: int = 20,
     seed: int = 7,
 ) -> list[Answer]:
-    """Return the baseline's answer and one for each scenario, on common random numbers."""
-    calm = twin.undisturbed(days, replications, seed)
-    applier = Applier(twin.network, twin.throughput, known, seed)
-    asked = [(scenario, applier.apply(scenario, calm)) for scenario in scenarios]
-    before = _run(twin, calm)
+    """Return the baseline's answer and one for each scenario, on common random numbers.
+
+    Replications come in blocks: what is in memory at once does not grow with them.
+    """
+    asked = list(scenarios)
+    size = max(each for each in range(1, min(BLOCK, replications) + 1) if replications % each == 0)
+    size = size if size > BLOCK // 2 else min(BLOCK, replications)
+    runs: list[list[_Run]] = [[] for _ in range(len(asked) + 1)]
+    for start in range(0, replications, size):
+        calm = twin.undisturbed(days, min(size, replications - start), seed, start)
+        applier = Applier(twin.network, twin.throughput, known, seed + start)
+        runs[0].append(_run(twin, calm))
+        for number, scenario in enumerate(asked, start=1):
+            runs[number].append(_run(twin, applier.apply(scenario, calm)))
+    before = _joined(runs[0])
     answers = [_answer(twin, BASELINE, "Nothing happens", before, None, 0)]
-    for scenario, world in asked:
-        after = _run(twin, world)
-        answers.append(_answer(twin, scenario.name, scenario.title, after, before, int(scenario.first_day)))
+    for scenario, parts in zip(asked, runs[1:], strict=True):
+        first = int(scenario.first_day)
+        answers.append(_answer(twin, scenario.name, scenario.title, _joined(parts), before, first))
     return answers
+
+
+def _joined(parts: list[_Run]) -> _Run:
+    """Put blocks of replications together again."""
+
+    def all_of(arrays: list[Floats]) -> Floats:
+        return np.concatenate(arrays, -1)
+
+    services = [part.service for part in parts]
+    return _Run(
+        sold=all_of([part.sold for part in parts]),
+        demand=all_of([part.demand for part in parts]),
+        stock=all_of([part.stock for part in parts]),
+        figures={name: all_of([part.figures[name] for part in parts]) for name in parts[0].figures},
+        service=Service(
+            services[0].lanes,
+            *(
+                all_of([getattr(each, name) for each in services])
+                for name in ("revenue", "goods", "freight", "holding")
+            ),
+        ),
+    )
 
 
 def _run(twin: Twin, world: Outside) -> _Run:

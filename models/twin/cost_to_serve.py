@@ -46,7 +46,9 @@ def cost_to_serve(
     sold = layout.from_nodes(outcome.totals["sold"]).astype(np.float64)
     on_hand = layout.from_nodes(outcome.totals["on_hand"]).astype(np.float64)
     shipped = layout.from_rows(network, outcome.totals["shipped"]).astype(np.float64)
-    freight = layout.from_rows(network, outcome.totals["freight"]).astype(np.float64)
+    charged = outcome.totals["freight"]  # None at levels whose lanes cost nothing
+    is_charged = any(each is not None for each in charged)
+    freight = layout.from_rows(network, charged).astype(np.float64) if is_charged else np.zeros_like(shipped)
     holding_cost = np.stack([network.per_item(node.holding_cost) for node in network.nodes])[..., None]
     depth, names = levels(network), network.node_names
     unit_goods, unit_freight, unit_holding = (np.zeros_like(sold) for _ in range(3))

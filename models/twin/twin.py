@@ -17,13 +17,12 @@ from models.twin.network import Lane, LeadTime, Network, Node
 from models.twin.numbers import make_numbers
 from models.twin.policies import reorder_point
 from models.twin.scenarios import Throughput
-from models.twin.simulate import Outcome, joined, replications_of, run
+from models.twin.simulate import Outcome, run
 from models.twin.state import Rules, initial_state
 
 Floats = NDArray[np.float64]
 FORMAT = 1
-BLOCK = 10
-"""Replications in memory at once."""
+ROOM_STEP = 16
 
 
 @dataclass(frozen=True)
@@ -66,13 +65,18 @@ class Twin:
         price = np.stack([network.per_item(node.price) for node in network.nodes])
         return Throughput(through.sum(1), (daily * price).sum(0))
 
-    def undisturbed(self, days: int, replications: int, seed: int) -> Outside:
-        """Return the world without events: customers and lead times drawn, orders on their weekdays."""
-        random = np.random.default_rng([seed, 1])
-        mean = sampling.prolonged(self.demand_mean, days)
-        variance = mean * np.maximum(self.demand_variance_ratio, 1)
-        units = sampling.negative_binomial(mean, variance, days, replications, random)
-        lead = sampling.lead_times(self.network, days, replications, np.random.default_rng([seed, 2]))
+    def undisturbed(self, days: int, replications: int, seed: int, block: int = 0) -> Outside:
+        """Return the world without events: customers and lead times drawn, orders on their weekdays.
+
+        `block` numbers the blocks of replications of one question; each has its own luck.
+        """
+        random = np.random.default_rng([seed, 1, block])
+        sellers = [at for at, node in enumerate(self.network.nodes) if node.has_demand]
+        mean = sampling.prolonged(self.demand_mean[:, sellers], days)
+        variance = mean * np.maximum(self.demand_variance_ratio[sellers], 1)
+        units = np.zeros((days, len(self.network.nodes), len(self.network.items), replications), np.float32)
+        units[:, sellers] = sampling.negative_binomial(mean, variance, days, replications, random)
+        lead = sampling.lead_times(self.network, days, replications, np.random.default_rng([seed, 2, block]))
         weekday = (self.as_of.weekday() + 1 + np.arange(days)) % 7
         allowed = (
             None
@@ -87,17 +91,23 @@ class Twin:
         return {"point": self.reorder_point, "level": self.order_up_to, "echelon": self.echelon}
 
     def simulate(self, outside: Outside, rules: Rules) -> tuple[Layout, Outcome]:
-        """Run the twin's own policy on a world; replications in blocks, so that memory stays small."""
-        layout = make_layout(self.network, longest_leads=outside.longest_leads)
+        """Run the twin's own policy on a world."""
+        layout = make_layout(self.network, longest_leads=self._room(outside))
         numbers = make_numbers(self.network, layout)
         state = initial_state(self.network, layout, numbers, rules)
         policy = {name: layout.at_nodes(values) for name, values in self.parameters.items()}
         paths = outside.paths(self.network, layout)
-        parts = []
-        for start in range(0, outside.demand.shape[-1], BLOCK):
-            part = replications_of(paths, slice(start, start + BLOCK))
-            parts.append(run(layout, rules, reorder_point, policy, numbers, state, part))
-        return layout, joined(parts)
+        return layout, run(layout, rules, reorder_point, policy, numbers, state, paths)
+
+    def _room(self, outside: Outside) -> list[int] | None:
+        """Return the longest lead times where events stretch them, in steps, so that other luck is no other program."""
+        longest = outside.longest_leads
+        if longest is None:
+            return None
+        return [
+            0 if lead <= max(lane.lead_time.values) else -(-lead // ROOM_STEP) * ROOM_STEP
+            for lead, lane in zip(longest, self.network.lanes, strict=True)
+        ]
 
     def save(self, path: Path) -> None:
         """Write the twin to a file (numpy's .npz: arrays and one JSON text; nothing in it is executed)."""

@@ -76,6 +76,12 @@ def test_cost_to_serve_carries_every_cost_to_the_last_lane(calm):
     assert service.goods.sum() == pytest.approx(4.0 * float(sold.sum()), rel=1e-6)
 
 
+def test_lanes_that_cost_nothing_serve_for_nothing(calm):
+    free = network().with_lanes(lambda lane: replace(lane, freight_per_kg=0.0, minimum_charge=0.0))
+    layout, outcome = play(free, calm)
+    assert "freight" not in outcome.costs and (cost_to_serve(free, layout, outcome).freight == 0).all()
+
+
 def test_dearer_fuel_hurts_the_heavy_item_and_better_modes_lose_no_more(calm):
     chain = network()
     dearer = events.scale_price(calm, chain, "fuel_factor", [0, 1, 2], FUEL, 2.0)
