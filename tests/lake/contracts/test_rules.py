@@ -20,7 +20,7 @@ RULES = [
     ("kind: DataContract", "kind: Contract", "kind", "has to be one of DataContract"),
     ("version: 1.0.0", "version: 1.0", "version", "has to be text, not 1.0: put it in quotes"),
     ("version: 1.0.0", "version: one", "version", "write three numbers, e.g. 1.0.0"),
-    ("status: active", "status: retired", "status", "write active or move it"),
+    ("status: active", "status: retired", "status", "write active (or deprecated"),
     ("domain: erp", "domain: finance", "domain", "one of erp, logistics, spreadsheets"),
     ("team: {name: sales operations}", "team: {description: us}", "team", "the owner is missing"),
     ("name: Sales\n", "nmae: Sales\n", "nmae", "did you mean name?"),
