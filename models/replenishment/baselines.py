@@ -57,6 +57,8 @@ def with_baselines(
     review = np.full(len(point), float(settings.review_period_days))
     per_day = _number(rows, "demand_mean_units") / (_number(rows, "lead_time_mean_days") + review)
     own_lot = _average_order(own[1] - own[0], per_day * review, _number(rows, "smallest_order_units"))
+    # Stock is in whole units: the positions after a look are floor(r) + 1 .. floor(r) + Q, all alike.
+    whole = np.floor(point) + 0.5
     # An order leaves S, so the positions after a look begin half a review's demand above s.
     above = np.minimum(own[0] + per_day * review / 2, own[1])
     yardstick = _Yardstick(rows, per_day, review, settings)
@@ -67,7 +69,7 @@ def with_baselines(
         "weekly_review_order_units": policies.whole_packs_up(weekly - position, pack),
     }
     performance = [
-        *yardstick.of("legacy", point, point + lot, 1, lot),
+        *yardstick.of("legacy", whole, whole + lot, 1, lot),
         *yardstick.of("weekly_review", weekly, weekly, WEEK_DAYS, np.maximum(per_day * WEEK_DAYS, pack)),
         *yardstick.of("policy", above, own[1], settings.review_period_days, own_lot),
     ]

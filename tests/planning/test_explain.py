@@ -134,16 +134,18 @@ def test_what_the_company_does_not_export_is_said_to_be_assumed(planned: Lake) -
 
 
 def test_the_text_fills_in_the_formulas(of_s1: Explanation) -> None:
-    text = "\n".join(of_s1.lines())
+    text, row = "\n".join(of_s1.lines()), small_plan().row(0, named=True)
     for part in (
         "on hand 50 + in transit 15 + on order 5 = position 70",
         "mean 8.5 days, standard deviation 1.5; the contract says 7",
         "in packs of 24, at least 48",
         "by road",
         "fixed reorder point",
-        "with EOQ 468: order 480 now, position 70 is at or below it; 1,139 EUR a year, 96.2% served",
-        "weekly review up to 234: order 168 now; 2,747 EUR a year, 90.4% served",
-        "the policy of this order: order 576 now",
+        "with EOQ 468: order 480 now, position 70 is at or below it; "
+        f"{row['legacy_cost_per_year']:,.0f} EUR a year, {row['legacy_fill_rate']:.1%} served",
+        "weekly review up to 234: order 168 now; "
+        f"{row['weekly_review_cost_per_year']:,.0f} EUR a year, {row['weekly_review_fill_rate']:.1%} served",
+        f"the policy of this order: order 576 now; {row['policy_cost_per_year']:,.0f} EUR a year",
         "snapshot",
         "terms.csv, line 9",
     ):

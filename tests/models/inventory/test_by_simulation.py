@@ -9,6 +9,7 @@ from models.inventory.bullwhip import bullwhip_of_moving_average, bullwhip_ratio
 from models.inventory.distributions import demand_probability, poisson_probabilities
 from models.inventory.lost_sales import LostSales, average_cost, base_stock, capped_base_stock, myopic
 from models.inventory.newsvendor import newsvendor_normal, newsvendor_poisson
+from models.inventory.performance import expected_performance
 from models.inventory.periodic_review import periodic_review_cost
 from models.inventory.s_s import s_s_cost, s_s_power_approximation
 from models.inventory.safety_stock import (
@@ -189,6 +190,36 @@ def test_periodic_review_cost() -> None:
     net = level - generator.normal(1300 * moment, 150 * np.sqrt(moment))
     rate = 0.225 * np.maximum(net, 0) + 7.5 * np.maximum(-net, 0) + 8 / review
     close(rate, float(periodic_review_cost(review, level, 0.225, 7.5, 8, (1300, 150), lead)))
+
+
+def simulated_days(order, every: int, start: float) -> tuple[float, float]:
+    """Fill rate and mean stock at the end of a day: sparse negative binomial demand (mean .3, variance 1.41), 7 days."""
+    generator, runs, days, lead = np.random.default_rng(21), 800, 1_600, 7
+    on_hand, arriving = np.full(runs, start), np.zeros((days + lead + 1, runs))
+    short, held, demanded = 0.0, 0.0, 0.0
+    for day in range(days):
+        on_hand = on_hand + arriving[day]
+        if day % every == 0:
+            arriving[day + lead] += order(on_hand + arriving[day + 1 : day + lead].sum(axis=0))
+        demand = generator.negative_binomial(0.09 / 1.11, 0.3 / 1.41, runs)
+        if day >= 100:
+            short += float((np.maximum(demand - on_hand, 0) - np.maximum(-on_hand, 0)).mean())
+            held += float((np.maximum(on_hand, 0) + np.maximum(on_hand - demand, 0)).mean()) / 2
+            demanded += float(demand.mean())
+        on_hand = on_hand - demand
+    return 1 - short / demanded, held / (days - 100)
+
+
+def test_performance_of_policies_for_sparse_demand() -> None:
+    demand, lead = (0.3, 1.41), (7, 0)
+    fixed = expected_performance(6.5, 26.5, 1, demand, lead)  # positions 7 .. 26
+    fill_rate, held = simulated_days(lambda at: np.where(at <= 6, 20.0, 0.0), 1, 20.0)
+    assert fill_rate == pytest.approx(float(fixed.fill_rate), abs=0.005)
+    assert held == pytest.approx(float(fixed.on_hand_units), rel=0.02)
+    weekly = expected_performance(12, 12, 7, demand, lead)
+    fill_rate, held = simulated_days(lambda at: 12.0 - at, 7, 12.0)
+    assert fill_rate == pytest.approx(float(weekly.fill_rate), abs=0.005)
+    assert held == pytest.approx(float(weekly.on_hand_units), rel=0.02)
 
 
 def test_bullwhip_of_chen() -> None:
