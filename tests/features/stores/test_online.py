@@ -5,19 +5,23 @@ import random
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from feast import FeatureStore, ValueType
+from feast import FeatureService, FeatureStore, Field, ValueType
 from feast.infra.key_encoding_utils import serialize_entity_key
+from feast.on_demand_feature_view import on_demand_feature_view
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.type_map import python_values_to_proto_values
+from feast.types import Float64
 from polars.testing import assert_frame_equal
 
 from features.stores.online_format import (
@@ -295,3 +299,33 @@ def test_what_redis_can_refuse(redis_url: str, tmp_path: Path, monkeypatch: pyte
     assert "secret" not in str(refused.value)
     with pytest.raises(ValueError, match="redis_cluster is not supported"):
         open_feast(tmp_path, block | {"redis_type": "redis_cluster"}, apply=False)
+
+
+def test_on_demand_features_are_computed_of_whole_columns(store: FeatureStore) -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".* is an experimental feature", RuntimeWarning)
+        view = store.get_feature_view("everything")
+
+        @on_demand_feature_view(
+            sources=[view[["a_float64", "an_int32"]]], schema=[Field(name="twice", dtype=Float64)]
+        )
+        def doubled(frame: pd.DataFrame) -> pd.DataFrame:
+            return pd.DataFrame({"twice": frame["a_float64"] * 2})
+
+        service = FeatureService(name="computed_v1", features=[view[["a_text"]], doubled])
+        store.apply([doubled, service])
+        put(store, rows())
+        reader = OnlineReader.open(store, "computed_v1")
+        assert reader.feature_names == ["a_text", "twice"]
+        keys = {"item_id": ["I0", "I1", "I2", "none"], "shelf_number": [-2, -1, 0, 0]}
+        found = reader.read(pl.DataFrame(keys))
+        assert found.columns == ["item_id", "shelf_number", "a_text", "twice"]
+        assert found["twice"].to_list() == [0.0, -0.2, None, None]
+        assert [answer.to_list()[1] for answer in reader.ask(keys)] == [VALUES["a_text"][1], -0.2]
+        feasts = store.get_online_features(
+            features=store.get_feature_service("computed_v1"), entity_rows=keys
+        )
+        assert [None if pd.isna(one) else one for one in feasts.to_dict()["twice"]] == found[
+            "twice"
+        ].to_list()
+        assert reader.ask(keys)[1].moments == [MORNING] * 3 + [None]
