@@ -132,8 +132,6 @@ class Pusher:
         return at
 
     def _push(self, messages: Sequence[Message], done: Pushed) -> None:
-        from redis.exceptions import RedisError
-
         from features.stores.online_format import batch_of_table
 
         rows = self._rows(messages)
@@ -142,12 +140,7 @@ class Pusher:
         if rows.is_empty():
             return
         batch = batch_of_table(self.view, rows.to_arrow())
-        try:
-            done.written += self.store.provider.online_store.put(self.store.config, self.view, batch)
-        except RedisError as error:
-            raise StocklakeError(
-                f"The online store did not take events of {done.dataset} ({error}): see that Redis runs."
-            ) from error
+        done.written += self.store.provider.online_store.put(self.store.config, self.view, batch)
 
     def _rows(self, messages: Sequence[Message]) -> pl.DataFrame:
         """Return the messages that the lake would load, as rows of the view's columns."""

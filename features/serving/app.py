@@ -10,6 +10,7 @@ import html
 import logging
 import math
 import os
+import sqlite3
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -21,7 +22,6 @@ import pyarrow as pa
 from fastapi import FastAPI, Request
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
-from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -120,7 +120,7 @@ class FeatureServer:
         except Denied as denied:
             denied.caller = denied.caller or (caller.name if caller else "")
             return self.refuse(request, denied)
-        except (RedisError, StocklakeError, OSError):
+        except (StocklakeError, sqlite3.Error, OSError):
             log.exception("the online store did not answer")
             self.metrics.requests.labels("", "503").inc()
             return JSONResponse({"detail": _WORDS[503]}, 503, {"Retry-After": "5"})

@@ -6,6 +6,7 @@ became known, in microseconds: a correction of the same moment replaces what it 
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Literal
 
@@ -20,7 +21,7 @@ from redis import asyncio as redis_asyncio
 from redis.exceptions import NoScriptError, RedisError
 
 from features.stores.online_format import FEW, Batch, batches_of_protos, decode_moment, encode_moments
-from lake.errors import InputError
+from lake.errors import InputError, StocklakeError
 from lake.secrets import Secret
 
 BATCH_ROWS = 500
@@ -216,20 +217,35 @@ class LakeRedisOnlineStore(RedisOnlineStore):  # type: ignore[misc]
         return self._client_async
 
 
-class _connection:  # noqa: N801  a context, as small as it is
-    """A connection of the client's pool, given back; closed when anything went wrong, for answers may be under way."""
+@contextmanager
+def _connection(client: Any) -> Iterator[Any]:
+    """Lend a connection of the client's pool; one on which anything went wrong is closed, for answers may be under way.
 
-    def __init__(self, client: Any) -> None:
-        self._pool = client.connection_pool
+    Raises `StocklakeError` when Redis does not answer or refuses (its memory is full, it is read-only).
+    """
+    pool = client.connection_pool
+    try:
+        connection = pool.get_connection()
+    except RedisError as error:
+        raise _failed(client, error) from error
+    try:
+        yield connection
+    except RedisError as error:
+        connection.disconnect()
+        raise _failed(client, error) from error
+    except BaseException:
+        connection.disconnect()
+        raise
+    finally:
+        pool.release(connection)
 
-    def __enter__(self) -> Any:
-        self._connection = self._pool.get_connection()
-        return self._connection
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            self._connection.disconnect()
-        self._pool.release(self._connection)
+def _failed(client: Any, error: RedisError) -> StocklakeError:
+    at = client.connection_pool.connection_kwargs
+    return StocklakeError(
+        f"Redis at {at.get('host')}:{at.get('port')} did not do as asked ({type(error).__name__}: {error}): see that it runs "
+        "and has memory left; what was not written is written by the next run."
+    )
 
 
 def _claim(client: Any, company: str) -> None:

@@ -18,6 +18,7 @@ from feast.infra.online_stores.sqlite import SqliteOnlineStore, SqliteOnlineStor
 
 from features.stores.online_format import Batch, batches_of_protos
 from features.stores.point_in_time import quote
+from lake.errors import StocklakeError
 
 BATCH_ROWS = 10_000
 """Entities that are written in one transaction."""
@@ -71,6 +72,7 @@ class LakeSqliteOnlineStore(SqliteOnlineStore):  # type: ignore[misc]
     ) -> dict[str, tuple[list[datetime | None], list[Sequence[bytes | None]]]]:
         """Return of each view what stands for the entity keys: moments (naive UTC), and the cells of each feature."""
         connection = self._get_conn(config)
+        _require(connection, [f"{config.project}_{view}" for view in views])
         asked = keys.to_pylist()
         places: dict[bytes, list[int]] = {}
         for place, key in enumerate(asked):
@@ -124,6 +126,15 @@ class LakeSqliteOnlineStore(SqliteOnlineStore):  # type: ignore[misc]
 
 def _table(config: RepoConfig, view: FeatureView) -> str:
     return quote(f"{config.project}_{view.name}")
+
+
+def _require(connection: sqlite3.Connection, tables: list[str]) -> None:
+    known = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if missing := sorted(set(tables) - known):
+        raise StocklakeError(
+            f"The online store has no table {', '.join(missing)}: bring it up to the definitions (`stocklake run`, or Feast's "
+            "own `feast apply`)."
+        )
 
 
 def _make(connection: sqlite3.Connection, name: str) -> None:

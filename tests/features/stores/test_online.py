@@ -1,5 +1,6 @@
 """Both online stores against Feast's stock ones: the same bytes, never back in time, whole or not at all."""
 
+import asyncio
 import os
 import random
 import signal
@@ -193,6 +194,18 @@ def test_feasts_own_ways_in_keep_the_order_too(store: FeatureStore) -> None:
     aware["at"] = aware["at"].dt.tz_localize(UTC).dt.tz_convert("Asia/Tokyo")
     store.write_to_online_store("everything", aware)
     assert texts(store) == ["fourth"] * 5
+    if store.config.online_store.type == OURS["redis"]:
+        late = rows(at=NOON, a_text="late", **NO_NULLS).to_pandas()
+        question = {"item_id": ["I0", "none"], "shelf_number": [-2, 0]}
+
+        async def at_once() -> dict[str, list[Any]]:
+            await store.push_async("pushed", late)
+            service = store.get_feature_service("all_v1")
+            answer = await store.get_online_features_async(features=service, entity_rows=question)
+            await store.provider.online_store._client_async.aclose()
+            return dict(answer.to_dict())
+
+        assert asyncio.run(at_once())["a_text"] == ["fourth", None]
 
 
 def test_two_writers_at_once_end_as_the_newest(
@@ -266,6 +279,15 @@ def test_rows_that_nobody_could_ask_for_are_left_out_and_wrong_ones_refused(stor
         decode_values(encode_values(pa.array([1]), ValueType.INT64), ValueType.DOUBLE)
 
 
+def test_a_view_that_was_not_applied_is_told(tmp_path: Path) -> None:
+    where = {"type": OURS["sqlite"], "path": str(tmp_path / "online.db")}
+    store = open_feast(tmp_path, where)
+    view = store.get_feature_view("everything")
+    store.provider.online_store.update(store.config, [view], [], [], [], True)
+    with pytest.raises(StocklakeError, match="has no table kit_everything"):
+        read(store)
+
+
 def test_a_table_of_stock_feast_becomes_ours(tmp_path: Path) -> None:
     where = {"path": str(tmp_path / "online.db")}
     stock = open_feast(tmp_path, {"type": "sqlite", **where})
@@ -287,6 +309,12 @@ def test_what_redis_can_refuse(redis_url: str, tmp_path: Path, monkeypatch: pyte
     with redis.Redis.from_url(redis_url) as client:
         client.script_flush()
     assert put(store, rows(at=NOON, a_text="after a restart")) == 5
+    assert texts(store) == ["after a restart"] * 5
+    with redis.Redis.from_url(redis_url) as client:
+        client.config_set("maxmemory", "1")
+        with pytest.raises(StocklakeError, match=r"did not do as asked .*OOM"):
+            put(store, rows(at=NOON + SECOND, a_text="does not fit"))
+        client.config_set("maxmemory", "0")
     assert texts(store) == ["after a restart"] * 5
     other = open_feast(tmp_path, block | {"company": "bolt"}, apply=False)
     with pytest.raises(InputError, match="holds the values of company 'acme'"):
