@@ -26,7 +26,7 @@ ui: .venv/run.stamp ## the Dagster UI of a company, until Ctrl-C (COMPANY=exampl
 test: .venv/dev.stamp ## every test
 	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 15
 
-contracts: .venv/run.stamp ## breaking changes of contracts have a new version (BASE=revision; by default where this work departs from main)
+contracts: .venv/dev.stamp ## breaking changes of contracts have a new version (BASE=revision; by default where this work departs from main)
 	@$(STOCKLAKE) contract diff companies --against $(or $(BASE),parent)
 
 check: .venv/dev.stamp contracts ## contracts, ruff, mypy strict, sqlfluff, dg check defs

@@ -161,6 +161,7 @@ def _of_column(column: Column) -> ColumnFacts:
 
 def _of_models(manifest: Mapping[str, Any]) -> dict[str, TableFacts]:
     found = {}
+    teams = {group["name"]: str(group["owner"]["name"]) for group in manifest.get("groups", {}).values()}
     for node in manifest["nodes"].values():
         if node["resource_type"] != "model":
             continue
@@ -169,7 +170,7 @@ def _of_models(manifest: Mapping[str, Any]) -> dict[str, TableFacts]:
             table_of(node),
             meaning=meaning or grain,
             grain=f"{grain.rstrip('.')}." if meaning else "",
-            owner=(node.get("config", {}).get("meta") or {}).get("owner", "data engineering"),
+            owner=teams.get(node.get("group") or "", "data engineering"),
             made_by=f"dbt model {node['original_file_path']}",
             columns=[
                 ColumnFacts(name, "", " ".join(said["description"].split()), _unit(said))

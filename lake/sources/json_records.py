@@ -91,15 +91,24 @@ def decode_together(texts: Sequence[str], opened: Tree) -> list[Record] | None:
     if end != len(text) or len(records) != len(texts) or not is_apart or set(map(type, records)) != {dict}:
         return None
     # Each key is followed by a colon, so as many of both means that no key is there twice.
-    if _SPACED_COLON.search(text) or text.count('":') != _count_keys(records, opened):
+    if _has_spaced_colon(text) or text.count('":') != _count_keys(records, opened):
         return None
     return records
+
+
+def _has_spaced_colon(text: str) -> bool:
+    """Whether white space stands between a key and its colon; the regular expression is asked only where it could."""
+    could = (
+        "\t" in text or " :" in text or "\r" in text or "\n" in text
+    )  # single signs are found ten times as fast
+    return could and _SPACED_COLON.search(text) is not None
 
 
 def _count_keys(records: Sequence[Any], opened: Tree) -> int:
     count = sum(map(len, records))
     for name, below in opened.items():
-        inner = [record[name] for record in records if type(record.get(name)) is dict]
+        values = _values(records, name)
+        inner = values if set(map(type, values)) == {dict} else [one for one in values if type(one) is dict]
         count += _count_keys(inner, {key: tree for key, tree in below.items() if set(tree) - {TEXT}})
     return count
 
@@ -192,18 +201,23 @@ class Shape:
             for path in self._unread(record.get(name), below, name)
         ]
 
-    def _have_others(self, records: Sequence[Record], tree: Tree) -> bool:
-        """Whether any record has a field that no column reads; looks at each set of fields once, so it costs little."""
+    def _have_others(self, objects: "_Objects", tree: Tree, path: tuple[str, ...] = ()) -> bool:
+        """Whether any record has a field that no column reads: whether it has more fields than are known."""
         if self.ignores_others:
             return False
-        if any(key not in tree for keys in set(map(tuple, records)) for key in keys):
+        known = [name for name in tree if name != TEXT or self.separator == "/"]
+        if sum(map(len, objects.at(path))) != sum(objects.count(path, name) for name in known):
             return True
         for name, below in (self.opened if tree is self.tree else tree).items():
             if name == TEXT or (set(below) == {TEXT} and self.separator != "/"):
                 continue
-            values = [record[name] for record in records if record.get(name) is not None]
-            inner = [value for value in values if type(value) is dict]
-            if (TEXT not in below and len(inner) < len(values)) or self._have_others(inner, below):
+            values, inner = objects.values(path, name), objects.at((*path, name))
+            # A single value where fields should be: what stands there would be lost.
+            if TEXT not in below and values is not inner:
+                is_object = sum(type(value) is dict for value in values)
+                if is_object < len(values) - values.count(None):
+                    return True
+            if self._have_others(objects, below, (*path, name)):
                 return True
         return False
 
@@ -232,8 +246,9 @@ class Shape:
         if (seen := _fields_seen.get()) is not None:
             seen.note(records, self.tree, self.separator)
         marks: list[tuple[int, Reason]] = []
-        columns = [self._column(column, records, marks) for column in self.contract.columns]
-        for row, record in enumerate(records) if self._have_others(records, self.tree) else ():
+        objects = _Objects(records)
+        columns = [self._column(column, objects, marks) for column in self.contract.columns]
+        for row, record in enumerate(records) if self._have_others(objects, self.tree) else ():
             if unknown := self.others(record):
                 marks.append((row, _unknown_reason(unknown)))
         frame = pl.DataFrame(columns)
@@ -246,26 +261,65 @@ class Shape:
             marks=marks,
         )
 
-    def _column(
-        self, column: Column, records: Sequence[Record], marks: list[tuple[int, Reason]]
-    ) -> pl.Series:
+    def _column(self, column: Column, objects: "_Objects", marks: list[tuple[int, Reason]]) -> pl.Series:
         *outer, last = column.source_name.split(self.separator)
-        inner: Sequence[Any] = records
-        for part in outer:
-            inner = [record.get(part, _ABSENT) if type(record) is dict else _ABSENT for record in inner]
-        values = [record.get(last) if type(record) is dict else None for record in inner]
+        values = objects.values(tuple(outer), last)
         if not set(map(type, values)) <= {str, type(None)}:
+            values = list(values)
             for row, value in enumerate(values):
                 if type(value) is bool:
                     values[row] = "true" if value else "false"
                 elif type(value) is dict or type(value) is list:
-                    own = value.get(TEXT) if type(value) is dict else None
+                    # In JSON that sign may be anybody's key.
+                    own = value.get(TEXT) if type(value) is dict and self.separator == "/" else None
                     values[row] = own
                     if own is None:
                         marks.append((row, _nested_reason(column, value)))
         found, halves = texts(column.name, values)
         marks += [(row, Reason(NOT_TEXT.rule, column.name, NOT_TEXT.message)) for row in halves]
         return found
+
+
+class _Objects:
+    """What stands in a block's records at a path: looked up once for all who ask."""
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self._objects: dict[tuple[str, ...], Sequence[Record]] = {(): records}
+        self._values: dict[tuple[str, ...], tuple[list[Any], int]] = {}
+
+    def at(self, path: tuple[str, ...]) -> Sequence[Record]:
+        """Return one object per record, an empty one where there is none."""
+        if path not in self._objects:
+            values = self.values(path[:-1], path[-1])
+            if set(map(type, values)) != {dict}:
+                values = [value if type(value) is dict else _ABSENT for value in values]
+            self._objects[path] = values
+        return self._objects[path]
+
+    def values(self, path: tuple[str, ...], key: str) -> list[Any]:
+        """Return what each record has at a path under a key, None where nothing is; not to be changed."""
+        return self._look_up(path, key)[0]
+
+    def count(self, path: tuple[str, ...], key: str) -> int:
+        """Return how many records have the key there."""
+        return self._look_up(path, key)[1]
+
+    def _look_up(self, path: tuple[str, ...], key: str) -> tuple[list[Any], int]:
+        place = (*path, key)
+        if place not in self._values:
+            there = self.at(path)
+            try:  # each has it: the usual case
+                self._values[place] = [one[key] for one in there], len(there)
+            except KeyError:
+                self._values[place] = [one.get(key) for one in there], sum(key in one for one in there)
+        return self._values[place]
+
+
+def _values(objects: Sequence[Record], key: str) -> list[Any]:
+    try:
+        return [one[key] for one in objects]
+    except KeyError:
+        return [one.get(key) for one in objects]
 
 
 def _unknown_reason(paths: list[str]) -> Reason:

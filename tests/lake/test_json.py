@@ -100,6 +100,15 @@ def test_bytes_that_are_no_text_cost_their_row_only(tmp_path):
     assert "unknown_field" in refused[5][0]
 
 
+def test_a_nul_sign_as_a_key_is_a_key_like_others(tmp_path):
+    odd = ['{"item": {"\\u0000": {"x": 1}}}', '{"item": {"\\u0000": "B"}}', '{"item": "C", "\\u0000": "D"}']
+    [found] = read(tmp_path, "\n".join(['{"item": "A"}', *odd]) + "\n")
+    assert found.good["item_id"].to_list() == ["A"]
+    assert found.refused["line"].to_list() == [2, 3, 4]
+    assert "nested" in found.refused["rules"][0]
+    assert "unknown_field" in found.refused["rules"][2]
+
+
 def test_objects_in_each_other_without_end_are_one_bad_row(tmp_path):
     deep = '{"a":' * 100_000 + "1" + "}" * 100_000
     [found] = read(tmp_path, f'{{"item": "A"}}\n{deep}\n{"[" * 100_000}\n{{"item": "B"}}\n')

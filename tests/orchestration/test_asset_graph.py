@@ -118,6 +118,13 @@ def test_after_a_run_forecast_and_plan_show_their_pictures(
         assert str(metadata[key][name].value).startswith("![plot](data:image/png;base64,iVBOR"), key
 
 
+def test_a_mart_belongs_to_the_team_that_answers_for_its_group(definitions: dg.Definitions) -> None:
+    owners = {spec.key.to_user_string(): list(spec.owners) for spec in specs_of(definitions)}
+    assert owners["marts/inventory_position"] == ["team:inventory_control"]
+    assert owners["marts/item_location_day"] == ["team:demand_planning"]
+    assert owners["core/dim_item"] == ["team:data_engineering"]
+
+
 def test_one_run_leaves_little_in_dagsters_home(small_home: SmallHome) -> None:
     size = sum(path.stat().st_size for path in small_home.company.dagster.rglob("*") if path.is_file())
     assert size < 8e6

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lake.catalogue.facts import HIDDEN, Catalogue, gather
+from lake.catalogue.facts import HIDDEN, Catalogue, _of_models, gather
 from lake.catalogue.lineage import column_lineage
 from lake.catalogue.site import write_site
 from lake.company import Company
@@ -168,3 +168,13 @@ def test_a_site_replaces_a_site_and_nothing_else(catalogue: Catalogue, tmp_path:
     with pytest.raises(InputError, match="holds other things"):
         write_site(catalogue, mine)
     assert (mine / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_model_is_owned_by_who_answers_for_its_group() -> None:
+    grouped = MANIFEST["nodes"]["m2"] | {"group": "demand"}
+    groups = {"group.stocklake.demand": {"name": "demand", "owner": {"name": "demand planning"}}}
+    found = _of_models({"nodes": MANIFEST["nodes"] | {"m2": grouped}, "groups": groups})
+    assert (found["core.buyers"].owner, found["staging.stg_sales"].owner) == (
+        "demand planning",
+        "data engineering",
+    )
