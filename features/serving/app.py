@@ -187,7 +187,7 @@ class FeatureServer:
             await asyncio.sleep(REFRESH_S)
             try:
                 self.registry.refresh()
-            except (StocklakeError, ValueError, KeyError) as error:
+            except Exception as error:  # whatever a registry holds, what stood is served on
                 self.audit.refused(status=0, reason=str(error), caller="", address="", path="registry")
 
 

@@ -6,16 +6,15 @@ anything here. So the registry is read as a message, and one that holds a functi
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from feast import FeatureService, FeatureView, OnDemandFeatureView, RepoConfig
 from feast.infra.online_stores.helpers import get_online_store_from_config
 from feast.protos.feast.core.Registry_pb2 import Registry
-from google.protobuf.message import DecodeError
 
 from features.definitions import OBJECTS
 from features.registry import settings as store_settings
+from features.serving.reading import registry_of
 from features.stores.online_reader import OnlineReader
 from lake.company import Company
 from lake.errors import InputError
@@ -56,42 +55,27 @@ class ServedRegistry:
     def __init__(self, company: Company) -> None:
         """Read it. Raises `InputError` when there is none, or when it holds stored code."""
         self._config = RepoConfig(**store_settings(company))
-        self._path = Path(self._config.registry.path)
+        self._registry = registry_of(self._config.registry, self._config.project)
         self._online_store = get_online_store_from_config(self._config.online_store)
         self._on_demand = {one.name: one for one in OBJECTS if isinstance(one, OnDemandFeatureView)}
-        self._state = self._stamp()
+        self._state = self._registry.state()
         self.definitions = self._read()
 
     def refresh(self) -> bool:
         """Read the registry again if it changed; return whether it did. Raises `InputError` and keeps what it had."""
-        state = self._stamp()
+        state = self._registry.state()
         if state == self._state:
             return False
         self._state = state
         self.definitions = self._read()
         return True
 
-    def _stamp(self) -> tuple[int, int, int]:
-        try:
-            found = self._path.stat()
-        except OSError as error:
-            raise InputError(
-                f"There is no registry at {self._path}: run `stocklake run`, which makes it."
-            ) from error
-        return found.st_ino, found.st_mtime_ns, found.st_size
-
     def _read(self) -> Definitions:
-        registry = Registry()
-        try:
-            registry.ParseFromString(self._path.read_bytes())
-        except DecodeError as error:
-            raise InputError(
-                f"The registry {self._path} is damaged: delete it and run `stocklake run`."
-            ) from error
+        registry = self._registry.read()
         if stored := stored_code(registry, set(self._on_demand)):
             raise InputError(
-                f"The registry {self._path} holds stored code ({', '.join(stored)[:300]}), which is never run here: find out "
-                "who wrote it, delete the registry, and run `stocklake run`, which makes it of the definitions."
+                f"The registry {self._registry} holds stored code ({', '.join(stored)[:300]}), which is never run here: find out "
+                "who wrote it, and make the registry anew of the definitions."
             )
         _forget_sources(registry)
         views = [FeatureView.from_proto(view, skip_udf=True) for view in registry.feature_views]

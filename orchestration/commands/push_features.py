@@ -25,7 +25,8 @@ def push_features(company: CompanyOption = None, home: HomeOption = None) -> Non
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     wanted = opened.settings.online.streams
-    typer.echo(f"Pushing {', '.join(wanted) or 'nothing'}; Ctrl-C stops it.", err=True)
+    if wanted:
+        typer.echo(f"Pushing {', '.join(wanted)}; Ctrl-C stops it.", err=True)
     push_streams(opened, load_contracts(opened), stop=stop, tell=_tell)
 
 
