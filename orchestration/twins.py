@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lake.company import Company
 from lake.connection import Lake
+from lake.errors import InputError
 from lake.releases import current_release, list_releases
 from models.twin.scenario_model import Scenario
 from models.twin.scenarios import LIBRARY, load
@@ -67,11 +68,16 @@ def newer_release(company: Company, release_id: str) -> str | None:
 
 
 def write_page(path: Path, text: str) -> Path:
-    """Write the page of answers; it appears whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write the page of answers; it appears whole. Raises `InputError` where it cannot be written."""
     unfinished = path.with_name(path.name + ".unfinished")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(path)
+    except OSError as error:
+        raise InputError(
+            f"The page {path} cannot be written ({error.strerror}): choose another with --html."
+        ) from error
     return path
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from lake.errors import InputError
 from models.twin.cost_to_serve import Service, cost_to_serve, worst
 from models.twin.events import Outside
 from models.twin.results import Estimate, difference
@@ -89,9 +90,16 @@ def ask(
 ) -> list[Answer]:
     """Return the baseline's answer and one for each scenario, on common random numbers.
 
-    Replications come in blocks: what is in memory at once does not grow with them.
+    Replications come in blocks: what is in memory at once does not grow with them. Raises `InputError` for a scenario
+    that means nothing in this twin, or that begins after the last day.
     """
     asked = list(scenarios)
+    for scenario in asked:
+        if scenario.events and scenario.first_day >= days:
+            raise InputError(
+                f"The scenario {scenario.name} begins on day {scenario.first_day:g} and {days} days are simulated: "
+                "ask for more days."
+            )
     size = max(each for each in range(1, min(BLOCK, replications) + 1) if replications % each == 0)
     size = size if size > BLOCK // 2 else min(BLOCK, replications)
     runs: list[list[_Run]] = [[] for _ in range(len(asked) + 1)]

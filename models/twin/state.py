@@ -58,10 +58,14 @@ class Rules:
     """Policies see so many periods of demand."""
 
     def __post_init__(self) -> None:
-        """Refuse an order to see the demand of the period when it comes only afterwards."""
+        """Refuse what is no rule: a misspelt sequence would let nobody buy anything."""
         if self.sequence not in ("demand_then_order", "order_then_demand"):
             raise InputError(
                 f"There is no sequence {self.sequence!r}: demand_then_order or order_then_demand."
+            )
+        if self.allocation not in ("proportional", "priority", "fair_share"):
+            raise InputError(
+                f"There is no allocation {self.allocation!r}: proportional, priority or fair_share."
             )
 
 

@@ -85,6 +85,8 @@ def test_the_past_is_replayed_and_gated(home, built):
 def test_wrong_questions_are_one_sentence(home, built):
     with pytest.raises(InputError, match="There is no scenario 'flood'; there are demand-slump"):
         cli("run", "flood")
+    with pytest.raises(InputError, match="begins on day 14 and 10 days are simulated"):
+        cli("run", "recall", "--days", "10")
     home.company.twin.write_bytes(b"broken")
     with pytest.raises(InputError, match="make it again with `stocklake twin build`"):
         cli("run", "fuel-plus-10")

@@ -11,7 +11,13 @@ from models.twin.events import Outside
 from models.twin.layout import make_layout
 from models.twin.network import Lane, LeadTime, Network, Node
 from models.twin.numbers import make_numbers
-from models.twin.policies import base_stock, capped_base_stock, echelon_base_stock, moving_average_order_up_to
+from models.twin.policies import (
+    base_stock,
+    capped_base_stock,
+    dual_index,
+    echelon_base_stock,
+    moving_average_order_up_to,
+)
 from models.twin.simulate import run
 from models.twin.state import Rules, initial_state
 
@@ -133,6 +139,44 @@ def test_lost_sales_and_its_neighbours():
     capped, _ = best(capped_base_stock, [(level, cap) for level in (16, 17) for cap in (5, 6)])
     assert abs(100 * (plain / optimum - 1) - 5.5) < 0.1 + 300 * error / optimum
     assert abs(100 * (capped / optimum - 1) - 0.25) < 0.1 + 300 * error / optimum
+
+
+@pytest.mark.parametrize(
+    ("lead", "quick", "slow", "optimum", "gap"), [(2, 4, 7, 216.770, 0.11), (4, 4, 8, 216.893, 0.36)]
+)
+def test_dual_sourcing_by_the_best_dual_index_policy(lead, quick, slow, optimum, gap):
+    """Demand uniform on 0 to 4, h 5, b 495, 105 at once or 100 after `lead` periods: % above the optimum."""
+    nodes = [
+        Node("near", "supplier"),
+        Node("far", "supplier"),
+        Node("shop", "store", has_demand=True, holding_cost=5, shortage_cost=495, backlog_share=1, on_hand=5),
+    ]
+    lanes = [
+        Lane("near", "shop", lead_time=fixed(0), unit_cost=105),
+        Lane("far", "shop", lead_time=fixed(lead), unit_cost=100),
+    ]
+    periods, random = 2_200, np.random.default_rng(5)
+    drawn = np.zeros((periods, 3, 1, 100), np.float32)
+    drawn[:, 2, 0] = random.integers(0, 5, (periods, 100))
+    network = Network(["item"], nodes, lanes).checked()
+    layout = make_layout(network)
+    numbers = make_numbers(network, layout)
+    rules = Rules(sequence="order_then_demand", record=(), see_pipeline=True)
+    parameters = {
+        name: layout.at_nodes([[0], [0], [value]]) for name, value in (("quick", quick), ("slow", slow))
+    }
+    counts = jnp.asarray((np.arange(periods) >= 200).astype(np.float32))
+    paths = Outside(drawn).paths(network, layout, counts=counts)
+    parameters["covered"] = jnp.zeros(
+        lead - 1
+    )  # what comes by the express order's arrival: it arrives at once
+    outcome = run(
+        layout, rules, dual_index, parameters, numbers, initial_state(network, layout, numbers, rules), paths
+    )
+    # the mean demand is known: what the sample lies off it is no cost of the policy
+    luck = 100 * (drawn[200:, 2, 0].mean(0) - 2)
+    each = np.asarray(outcome.cost, np.float64) / (periods - 200) - luck
+    assert abs(100 * (each.mean() / optimum - 1) - gap) < 0.01 + 300 * each.std() / 10 / optimum
 
 
 def test_bullwhip_of_a_moving_average():

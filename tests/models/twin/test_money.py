@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from lake.errors import InputError
 from models.twin import demand as sampling
 from models.twin import events
 from models.twin.cost_to_serve import cost_to_serve, worst
@@ -119,6 +120,42 @@ def test_gradients_go_through_the_twin(calm, rounding):
             for step in (0.05, -0.05)
         )
         assert float(cost(up) - cost(down)) / 0.1 == pytest.approx(float(slope[2].sum()), rel=0.05)
+
+
+def test_a_policy_sees_pipeline_memory_and_features_of_its_lanes(calm):
+    chain = network()
+    layout = make_layout(chain)
+    numbers = make_numbers(chain, layout)
+    rules = Rules(record=(), daily="cells", see_pipeline=True, demand_memory=3)
+    wanted = np.arange(20.0).reshape(20, 1, 1, 1, 1)  # [period, feature, place, item, replication]
+    features = (
+        None,
+        *(
+            jnp.asarray(wanted * np.ones((1, 2, level.size, 2, 1)), jnp.float32)
+            for level in layout.levels[1:]
+        ),
+    )
+    seen = {}
+
+    def policy(parameters, o):
+        seen[o.level] = {name: getattr(o, name).shape for name in ("pipeline", "memory", "features")}
+        if o.level == 2:
+            return jnp.broadcast_to(o.features[0] + parameters, o.position.shape)
+        return 0.5 * jnp.broadcast_to(o.memory[0], o.position.shape)
+
+    paths = Outside(calm.demand[:20, ..., :3]).paths(chain, layout)._replace(features=features)
+    state = initial_state(chain, layout, numbers, rules)
+    outcome = run(layout, rules, policy, jnp.ones(()), numbers, state, paths)
+    ordered, shipped = (layout.from_rows(chain, outcome.daily[name], 1) for name in ("ordered", "shipped"))
+    assert (ordered[:, 2, 0, 0] == np.arange(20) + 1).all(), "the shop orders its feature + 1"
+    waiting = (ordered[:, 2] - shipped[:, 2]).cumsum(0) - (ordered[:, 2] - shipped[:, 2])
+    assert np.allclose(ordered[:, 0], np.ceil(0.5 * (ordered[:, 2] + waiting))), (
+        "the hub sees today what the shop asks"
+    )
+    assert seen[1]["pipeline"] == (5, 2, 2, 3) and seen[1]["memory"] == (3, 2, 2, 3)
+    assert seen[2]["features"] == (2, 1, 2, 1) and seen[2]["pipeline"] == (0, 1, 2, 3)
+    with pytest.raises(InputError, match="no sequence"):
+        Rules(sequence="order")
 
 
 def test_blocks_of_replications_are_the_whole(calm):
