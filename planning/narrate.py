@@ -149,7 +149,7 @@ def _legacy(line: Row, currency: str) -> Iterator[str]:
     lead = "the contract's lead time" if contract is None else f"the contract's lead time of {contract} days"
     yield f"what the usual rules do with the same data, trusting {lead}, without minimum order or limits:"
     yield (
-        f"fixed reorder point {number(point)} with EOQ {number(legacy['eoq_units'])}: {_would(legacy['legacy_order_units'])}, "
+        f"fixed reorder point {number(point)}, watched every day, with EOQ {number(legacy['eoq_units'])}: {_would(legacy['legacy_order_units'])}, "
         f"position {position:,} is {'at or below' if position <= point else 'above'} it{_yearly(legacy, 'legacy', currency)}"
     )
     up_to = "" if level is None else f" up to {number(level)}"
