@@ -1,5 +1,6 @@
 """Between the lake and the twin: reads a release for it, knows where it is kept, and draws its answers for a terminal."""
 
+import os
 from collections.abc import Sequence
 from math import isnan
 from pathlib import Path
@@ -69,7 +70,7 @@ def newer_release(company: Company, release_id: str) -> str | None:
 
 def write_page(path: Path, text: str) -> Path:
     """Write the page of answers; it appears whole. Raises `InputError` where it cannot be written."""
-    unfinished = path.with_name(path.name + ".unfinished")
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished.write_text(text, encoding="utf-8")
@@ -103,13 +104,12 @@ def answer_lines(answers: Sequence["Answer"], *, compare: bool) -> list[str]:
             {"figure": name} | {each.name: _figure(name, each.figures[name].mean) for each in answers}
             for name in names
         ]
-        for title, key, which in (
-            ("survives days", "survives_days", "median"),
-            ("recovers in days", "recovers_days", "median"),
-        ):
-            rows.append(
-                {"figure": title} | {each.name: _days(getattr(each, key).get(which)) for each in answers}
-            )
+        rows.append(
+            {"figure": "days it survives"}
+            | {each.name: _days(each.survives_days["median"]) for each in answers}
+        )
+        recovery = {each.name: _days(each.recovers_days["median"], "not in the run") for each in answers[1:]}
+        rows.append({"figure": "days to recover", answers[0].name: "-"} | recovery)
         lines = table(rows, title="Side by side, means over the same replications")
     else:
         lines = []
@@ -127,8 +127,9 @@ def answer_lines(answers: Sequence["Answer"], *, compare: bool) -> list[str]:
             ]
             lines += table(rows, title=f"{answer.name}: {answer.title}")
             lines.append(
-                f"Survives {_days(answer.survives_days['median'])} days, recovers in {_days(answer.recovers_days['median'])} "
-                f"(medians); {answer.affected_share:.0%} of the replications lose something."
+                f"Days it survives {_days(answer.survives_days['median'])}, to recover "
+                f"{_days(answer.recovers_days['median'], 'more than the run has')} (medians); "
+                f"{answer.affected_share:.0%} of the replications lose something."
             )
     for answer in answers[1:]:
         if answer.worst_lanes:
@@ -178,5 +179,5 @@ def _figure(name: str, value: float, *, signed: bool = False) -> str:
     return f"{value:{sign}.2%}" if name in ("fill_rate", "cycle_service_level") else f"{value:{sign},.0f}"
 
 
-def _days(value: float | None) -> str:
-    return "-" if value is None else f"{value:.0f}"
+def _days(value: float | None, never: str = "-") -> str:
+    return never if value is None else f"{value:.0f}"

@@ -16,7 +16,7 @@ from models.twin.cost_to_serve import Service, cost_to_serve, worst
 from models.twin.events import Outside
 from models.twin.results import Estimate, difference
 from models.twin.scenario_model import Scenario
-from models.twin.scenarios import Applier
+from models.twin.scenarios import Applier, first_day
 from models.twin.simulate import Outcome
 from models.twin.state import Rules
 from models.twin.twin import Twin
@@ -31,6 +31,7 @@ RULES = Rules(
 BASELINE = "baseline"
 RECOVERED_WITHIN = 0.01
 """A day counts as recovered when its fill rate is within a point of the baseline's."""
+RECOVERY_SEEN_DAYS = 7
 WORST = 15
 BLOCK = 10
 """Replications in memory at once."""
@@ -49,7 +50,7 @@ class Answer:
     survives_days: dict[str, float | None]
     """median, p10 over replications: days from the first event to the first unit lost because of it. None: never."""
     recovers_days: dict[str, float | None]
-    """median, p90: days from the first event to the last day whose fill rate is below the baseline's."""
+    """median, p90: days from the first event to the last day whose fill rate is below the baseline's. None: not in the run."""
     affected_share: float
     """Share of replications in which anything was lost because of it."""
     fill_rate_by_place: dict[str, float]
@@ -95,9 +96,9 @@ def ask(
     """
     asked = list(scenarios)
     for scenario in asked:
-        if scenario.events and scenario.first_day >= days:
+        if (begins := first_day(scenario, known)) >= days:
             raise InputError(
-                f"The scenario {scenario.name} begins on day {scenario.first_day:g} and {days} days are simulated: "
+                f"The scenario {scenario.name} begins on day {begins:g} and {days} days are simulated: "
                 "ask for more days."
             )
     size = max(each for each in range(1, min(BLOCK, replications) + 1) if replications % each == 0)
@@ -112,7 +113,7 @@ def ask(
     before = _joined(runs[0])
     answers = [_answer(twin, BASELINE, "Nothing happens", before, None, 0)]
     for scenario, parts in zip(asked, runs[1:], strict=True):
-        first = int(scenario.first_day)
+        first = int(first_day(scenario, known))
         answers.append(_answer(twin, scenario.name, scenario.title, _joined(parts), before, first))
     return answers
 
@@ -231,7 +232,11 @@ def _disturbed(
     days = np.arange(len(lost))[:, None]
     suffers = hurt.any(0)
     begins = np.where(suffers, np.where(hurt, days, len(lost)).min(0) - first, np.inf)
-    ends = np.where(late.any(0), np.where(late, days, -1).max(0) + 1 - first, 0.0)
+    last = np.where(late, days, -1).max(0)
+    # who is still short in the last week has not recovered in the run
+    ends = np.where(
+        late.any(0), np.where(last >= len(lost) - RECOVERY_SEEN_DAYS, np.inf, last + 1 - first), 0.0
+    )
 
     def told(value: float) -> float | None:
         return float(max(value, 0)) if np.isfinite(value) else None

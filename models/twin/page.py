@@ -47,7 +47,7 @@ def _overview(answers: Sequence[Answer]) -> str:
     names = list(answers[0].figures)
     rows = [[_label(name), *(_value(name, answer.figures[name]) for answer in answers)] for name in names]
     rows.append(["days it survives", *(_days(answer.survives_days.get("median")) for answer in answers)])
-    rows.append(["days to recover", *(_days(answer.recovers_days.get("median")) for answer in answers)])
+    rows.append(["days to recover", "-", *(_recovery(answer) for answer in answers[1:])])
     return "<div class='card'>" + _table(["", *(answer.name for answer in answers)], rows) + "</div>"
 
 
@@ -61,10 +61,11 @@ def _scenario(answer: Answer, baseline: Answer) -> str:
         ]
         for name, each in answer.changes.items()
     ]
-    survives = answer.survives_days.get("median")
+    survives, recovers = answer.survives_days.get("median"), answer.recovers_days.get("median")
     told = (
-        f"The first unit is lost because of it after {_days(survives)} (median), service is back within a point after "
-        f"{_days(answer.recovers_days.get('median'))}; {answer.affected_share:.0%} of the replications lose something."
+        f"The first unit is lost because of it after {_days(survives)} (median), service is "
+        f"{'not back within a point in this run' if recovers is None else f'back within a point after {_days(recovers)}'}; "
+        f"{answer.affected_share:.0%} of the replications lose something."
         if survives is not None
         else "No customer goes short because of it in half of the replications or more."
     )
@@ -159,7 +160,12 @@ def _label(name: str) -> str:
 
 
 def _days(value: Any) -> str:
-    return "-" if value is None else f"{value:.0f} days"
+    return "-" if value is None else f"{value:.0f} day{'' if value == 1 else 's'}"
+
+
+def _recovery(answer: Answer) -> str:
+    recovers = answer.recovers_days.get("median")
+    return "not in this run" if recovers is None else _days(recovers)
 
 
 def _number(value: float) -> str:

@@ -184,8 +184,3 @@ class Scenario(_Strict):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     title: str
     events: list[AnyEvent]
-
-    @property
-    def first_day(self) -> float:
-        """Return the day on which the first event begins."""
-        return min((event.from_day for event in self.events if isinstance(event, Span)), default=0.0)

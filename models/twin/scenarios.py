@@ -93,6 +93,21 @@ def chosen(known: dict[str, Scenario], names: Iterable[str]) -> list[Scenario]:
     return found
 
 
+def first_day(scenario: Scenario, known: dict[str, Scenario], depth: int = 0) -> float:
+    """Return the day on which the first event begins, those of included scenarios too; random ones may begin at once."""
+    days = []
+    for event in scenario.events:
+        if isinstance(event, Include):
+            days.append(
+                first_day(known[event.scenario], known, depth + 1)
+                if event.scenario in known and depth < 20
+                else 0.0
+            )
+        else:
+            days.append(event.from_day if isinstance(event, Span) else 0.0)
+    return min(days, default=0.0)
+
+
 class Applier:
     """Applies scenarios to the world of one twin; every random choice comes from the scenario's own seed."""
 

@@ -1,6 +1,7 @@
 """A company's twin: its network, its policy and its demand as of one release; kept in one file, and run on scenarios."""
 
 import json
+import os
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import date
 from pathlib import Path
@@ -134,7 +135,9 @@ class Twin:
         }
         text = plain("twin", self) | {"network": network, "as_of": self.as_of.isoformat(), "format": FORMAT}
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".unfinished")
+        unfinished = path.with_suffix(
+            f".{os.getpid()}.unfinished"
+        )  # two builds at once: the last one stands, whole
         with unfinished.open("wb") as file:
             np.savez_compressed(file, text=np.array(json.dumps(text, default=_number)), **arrays)
         unfinished.replace(path)

@@ -10,7 +10,7 @@ from lake.errors import InputError
 from models.twin.events import Outside, spans
 from models.twin.network import Lane, LeadTime, Network, Node
 from models.twin.scenario_model import Scenario
-from models.twin.scenarios import LIBRARY, Applier, Throughput, load, read
+from models.twin.scenarios import LIBRARY, Applier, Throughput, first_day, load, read
 
 DAYS = 40
 
@@ -107,6 +107,10 @@ def test_events_of_size_zero_change_nothing_and_events_combine():
     one = scenario({"event": "fuel", "percent": 10, "from_day": 0}, name="one")
     two = scenario(
         {"event": "include", "scenario": "one"}, {"event": "fuel", "percent": 10, "from_day": 0}, name="two"
+    )
+    assert (
+        first_day(two, {"one": one}) == 0
+        and first_day(load([LIBRARY])["perfect-storm"], load([LIBRARY])) == 14
     )
     both = applier({"one": one, "two": two}).apply(two, calm())
     assert np.allclose(both.fuel_factor, 1.21)
