@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+import pandas as pd
 import polars as pl
 import pytest
+from feast import FeatureStore
 
 from features.monitoring import FeatureCheck, check_features, stability_index, summary
 from features.repository import historical, materialize, open_store, record_training_set
@@ -15,6 +17,23 @@ from lake.releases import Release
 
 def bad(checks: list[FeatureCheck]) -> dict[tuple[str, str, str], FeatureCheck]:
     return {(one.kind, one.feature_view, one.feature): one for one in checks if one.outcome != "passed"}
+
+
+def push(
+    store: FeatureStore, item: str, place: str, on_hand: float, at: datetime, known_at: datetime
+) -> None:
+    """Write a wrong stock to the online store, beside nulls for whatever else the view has."""
+    view = store.get_feature_view("inventory")
+    source = view.batch_source
+    row = {feature.name: None for feature in view.features} | {
+        "item_id": item,
+        "location_id": place,
+        "on_hand_units": on_hand,
+        "is_stockout": True,
+        source.timestamp_field: at,
+        source.created_timestamp_column: known_at,
+    }
+    store.write_to_online_store("inventory", pd.DataFrame([row]))
 
 
 def test_each_way_of_being_wrong_is_found(
@@ -36,24 +55,9 @@ def test_each_way_of_being_wrong_is_found(
     }
 
     record_training_set(company, release, historical(company, release, rows), rows.columns)
-    keys = {"item_id": ["I0"], "location_id": ["L1"]}
-    wrong = {
-        "on_hand_units": [-1.0],
-        "is_stockout": [True],
-        "as_of_ts": [moment - timedelta(hours=6)],
-        "known_at": [moment],
-    }
-    newer = {
-        "on_hand_units": [7.0],
-        "is_stockout": [True],
-        "as_of_ts": [moment + timedelta(hours=1)],
-        "known_at": [moment],
-    }
     store = open_store(company)
-    store.write_to_online_store(
-        "inventory", pl.DataFrame({"item_id": ["I1"], "location_id": ["L0"]} | newer).to_pandas()
-    )
-    store.write_to_online_store("inventory", pl.DataFrame(keys | wrong).to_pandas())
+    push(store, "I1", "L0", 7.0, moment + timedelta(hours=1), moment)  # newer: history cannot know it yet
+    push(store, "I0", "L1", -1.0, moment - timedelta(hours=6), moment)
     found = check_features(company, release)
     assert set(bad(found)) >= {("skew", "inventory", "on_hand_units"), ("skew", "inventory", "is_stockout")}
     assert not [one for one in bad(found) if one[0] == "skew" and one[1] != "inventory"]
@@ -65,8 +69,10 @@ def test_each_way_of_being_wrong_is_found(
     )
     assert ("drift", "demand_forecast_v1", "unit_price") not in bad(found)
 
+    source = store.get_feature_view("demand_history").batch_source
+    moments = (source.timestamp_field, source.created_timestamp_column)
     old = release_of(
-        "UPDATE lake.marts.item_location_day SET as_of_ts = as_of_ts - INTERVAL 60 DAY, known_at = known_at - INTERVAL 60 DAY"
+        f"UPDATE lake.{source.table} SET {', '.join(f'{name} = {name} - INTERVAL 60 DAY' for name in moments)}"
         " WHERE item_id = 'I2'"
     )
     assert bad(check_features(company, old))["skew", "demand_history", "demand_units"].outcome == "failed"
