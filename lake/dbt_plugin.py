@@ -6,12 +6,13 @@ Only what dbt needs to open the lake belongs here; `dbt_files.py` names this mod
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from dbt.adapters.duckdb.plugins import BasePlugin
 from duckdb import DuckDBPyConnection
 
 from lake.company import COMPANY_VARIABLE, Company, CompanySettings
-from lake.connection import Lake
+from lake.connection import Lake, quoted_text
 
 
 class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb ships no types
@@ -19,10 +20,17 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb ships no types
 
     def configure_connection(self, conn: DuckDBPyConnection) -> None:
         """Run after connect and before ATTACH."""
-        told = json.loads(os.environ[COMPANY_VARIABLE])
-        settings = CompanySettings.model_validate(told["settings"])
-        Lake.of(Company(told["name"], Path(), Path(), settings)).prepare(
-            conn
-        )  # what is attached is in the profile
+        _lake(json.loads(os.environ[COMPANY_VARIABLE])).prepare(conn)  # what is attached is in the profile
         conn.execute("SET GLOBAL TimeZone = 'UTC'")
         conn.execute("SET enable_progress_bar = false")
+
+    def configure_cursor(self, cursor: DuckDBPyConnection) -> None:
+        """Tell each of dbt's connections what its macros ask for; variables do not pass from one to the next."""
+        told = json.loads(os.environ[COMPANY_VARIABLE])
+        cursor.execute(f"SET VARIABLE catalog_schema = {quoted_text(_lake(told).catalog.schema)}")
+        cursor.execute(f"SET VARIABLE build_code = {quoted_text(told['code'])}")
+
+
+def _lake(told: dict[str, Any]) -> Lake:
+    settings = CompanySettings.model_validate(told["settings"])
+    return Lake.of(Company(told["name"], Path(), Path(), settings))

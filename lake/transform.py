@@ -8,6 +8,7 @@ No Dagster here: orchestration reads the manifest that `parse` makes.
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from typing import Any
 
 from lake import progress
 from lake.company import COMPANY_VARIABLE, PROJECT_ROOT, Company
-from lake.connection import Lake, table_exists, tables_state
+from lake.connection import Lake, metadata, table_exists, tables_state
 from lake.contracts.model import Contract
 from lake.dbt_files import as_yaml, profile, project_files
 from lake.errors import GateFailed, StocklakeError
@@ -103,7 +104,11 @@ def prepare(company: Company, contracts: Sequence[Contract]) -> DbtProject:
             # dbt imports the plugin of this checkout, also where another one is installed.
             "PYTHONPATH": os.pathsep.join(filter(None, [str(PROJECT_ROOT), os.environ.get("PYTHONPATH")])),
             COMPANY_VARIABLE: json.dumps(
-                {"name": company.name, "settings": company.settings.model_dump(mode="json")}
+                {
+                    "name": company.name,
+                    "settings": company.settings.model_dump(mode="json"),
+                    "code": _code_digest(company, contracts),
+                }
             ),
             "DO_NOT_TRACK": "1",
             "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
@@ -143,15 +148,18 @@ def parse(company: Company, contracts: Sequence[Contract]) -> DbtProject:
 
 
 def built_manifest(company: Company, contracts: Sequence[Contract]) -> dict[str, Any]:
-    """Return dbt's manifest, with each model's SQL as the last build ran it; made by `parse` where nothing was built."""
+    """Return dbt's manifest, with each model's SQL as its last whole build ran it; made by `parse` where nothing was built."""
     project = prepare(company, contracts)
     if not project.manifest.is_file():
         parse(company, contracts)
     manifest: dict[str, Any] = json.loads(project.manifest.read_text(encoding="utf-8"))
-    for node in manifest["nodes"].values():  # a later parse forgets what was compiled
-        run = project.target_dir / "compiled" / node["package_name"] / node["original_file_path"]
-        if node["resource_type"] == "model" and not node.get("compiled_code") and run.is_file():
-            node["compiled_code"] = run.read_text(encoding="utf-8")
+    for node in manifest["nodes"].values():
+        if node["resource_type"] == "model":
+            sql = node.get("compiled_code")
+            if not sql or _is_of_slices(sql):  # a later parse forgets what was compiled
+                kept = _whole_sql(company) / node["original_file_path"]
+                sql = kept.read_text(encoding="utf-8") if kept.is_file() else None
+            node["compiled_code"] = sql
     return manifest
 
 
@@ -161,11 +169,13 @@ def build(
     select: str | None = None,
     *,
     unit_tests: bool = False,
+    whole: bool = False,
 ) -> BuildReport:
     """Run `dbt build`: every model, and the data tests behind each, under the lake's writer lock.
 
     `select` is dbt's node selection, parts apart by blanks. `unit_tests` adds the tests of the SQL itself: they say nothing about the data,
-    so the test-suite runs them and a run does not. Raises `StocklakeError` naming every node that failed;
+    so the test-suite runs them and a run does not. `whole` computes every row again, also of models that are built by
+    slices (macros/slices.sql). Raises `StocklakeError` naming every node that failed;
     `GateFailed` where only tests of the data did.
     """
     project = prepare(company, contracts)
@@ -174,6 +184,8 @@ def build(
         arguments += ["--select", *select.split(), "--indirect-selection", "cautious"]
     if not unit_tests:
         arguments += ["--exclude-resource-type", "unit_test"]
+    if whole:
+        arguments.append("--full-refresh")
     results = project.target_dir / "run_results.json"
     results.unlink(missing_ok=True)
     lake = Lake.of(company)
@@ -182,7 +194,11 @@ def build(
         _run_dbt(company, project, arguments, results=results)
         report = _report(results, project.manifest)
         stage.advance(len(report.models), note=f"{len(report.models)} models, {len(report.tests)} tests")
+        tested = lake.snapshot()
+    _keep_whole_sql(company, project)
     _raise_on_failures(report)
+    if select is None and report.tests:
+        _note_tested(lake, tested)
     return report
 
 
@@ -190,7 +206,7 @@ def build_if_changed(company: Company, contracts: Sequence[Contract], *, anew: b
     """Build everything, unless nothing that a build reads has changed since the last one that succeeded.
 
     Then the report of that build stands and is returned (`is_standing`) in the time of a look; `anew` builds in any
-    case. What was built is noted after the build: killed half-way, the next call builds again. Raises as `build` does.
+    case, and every row. What was built is noted after the build: killed half-way, the next call builds again. Raises as `build` does.
     """
     note = company.dbt / "built.json"
     current = inputs_fingerprint(company, contracts)
@@ -199,7 +215,7 @@ def build_if_changed(company: Company, contracts: Sequence[Contract], *, anew: b
         if noted["fingerprint"] == current:
             return BuildReport(tuple(NodeRun(**node) for node in noted["nodes"]), 0.0, is_standing=True)
     note.unlink(missing_ok=True)
-    report = build(company, contracts)
+    report = build(company, contracts, whole=anew)
     noted = {"fingerprint": current, "nodes": [asdict(node) for node in report.nodes]}
     half_made = note.with_suffix(".making")
     half_made.write_text(json.dumps(noted), encoding="utf-8")
@@ -249,6 +265,24 @@ def _run_dbt(
         )
 
 
+def _keep_whole_sql(company: Company, project: DbtProject) -> None:
+    """Keep what dbt compiled, but for the SQL of builds by slices: what a column comes from, only all of it tells."""
+    compiled = project.target_dir / "compiled" / "stocklake"
+    for path in compiled.glob("models/*/*.sql"):
+        sql = path.read_text(encoding="utf-8")
+        if not _is_of_slices(sql):
+            _write_if_changed(_whole_sql(company) / path.relative_to(compiled), sql)
+
+
+def _whole_sql(company: Company) -> Path:
+    return company.dbt / "whole"
+
+
+def _is_of_slices(sql: str) -> bool:
+    """Whether a model's SQL is that of a build by slices: it looks at what has changed (macros/slices.sql)."""
+    return re.search(r"\b(affected|ducklake_table_changes)\b", sql) is not None
+
+
 def _report(results: Path, manifest: Path) -> BuildReport:
     run = json.loads(results.read_text(encoding="utf-8"))
     contents = json.loads(manifest.read_text(encoding="utf-8"))
@@ -272,6 +306,27 @@ def _node_run(result: dict[str, Any], node: dict[str, Any]) -> NodeRun:
     )
 
 
+def _note_tested(lake: Lake, snapshot: int) -> None:
+    """Note that all tests have passed on the models built by slices: the next time, only what came since is tested."""
+    with lake.write() as connection:
+        if not table_exists(connection, "meta", "model_build"):
+            return
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS lake.meta.model_tested (model VARCHAR, table_uuid VARCHAR, snapshot_id BIGINT)"
+        )
+        connection.execute("DELETE FROM lake.meta.model_tested")
+        connection.execute(
+            f"""
+            INSERT INTO lake.meta.model_tested
+            SELECT b.model, t.table_uuid, {snapshot}
+            FROM lake.meta.model_build AS b
+            JOIN {metadata(connection)}.ducklake_schema AS s ON s.end_snapshot IS NULL
+            JOIN {metadata(connection)}.ducklake_table AS t
+                ON t.schema_id = s.schema_id AND b.model = s.schema_name || '.' || t.table_name AND t.end_snapshot IS NULL
+            """
+        )
+
+
 def _raise_on_failures(report: BuildReport) -> None:
     failed = [node for node in report.nodes if node.status in {"error", "fail", "runtime error"}]
     if failed:
@@ -290,6 +345,19 @@ def _project_digest(company: Company, contracts: Sequence[Contract]) -> "hashlib
     for path, content in sorted((project_files(company, contracts) | {"profiles.yml": settings}).items()):
         digest.update(f"{path}\0{content}\0".encode())
     return digest
+
+
+def _code_digest(company: Company, contracts: Sequence[Contract]) -> str:
+    """Return a hash of the SQL, the variables and the promised types that rows are made by: with another one, every row is made again."""
+    files = project_files(company, contracts)
+    made_by = [
+        text
+        for path, text in sorted(files.items())
+        if path.endswith((".sql", ".yml")) and path != "models/sources.yml"
+    ]
+    return hashlib.sha256(
+        "\0".join([version("dbt-duckdb"), version("duckdb"), *made_by]).encode()
+    ).hexdigest()
 
 
 # Files and lake state -----------------------------------------------------------------------------------------

@@ -87,8 +87,8 @@
     {{ return((datasets_with(entity, 'unit') + datasets_with(entity, 'currency')) | length > 0) }}
 {%- endmacro %}
 
-{# CTEs up to `newest`: the newest version of each row, with conformed_item_id, and with what its order says for it. #}
-{% macro newest_lines(entity) -%}
+{# CTEs up to `newest`, of `rows` of staging or all: the newest version of each row, with conformed_item_id, and with what its order says for it. #}
+{% macro newest_lines(entity, rows=none) -%}
 {%- set spec = convertible(entity) -%}
 {%- if spec.order -%}
 -- Where an ERP keeps the supplier and the day with the order, the line takes them from there.
@@ -123,7 +123,7 @@ newest as (
         {%- if 'item_id' in var('entities')[entity].columns %},
         {{ conformed_item('item_id') }} as conformed_item_id
         {%- endif %}
-    from {{ ref('stg_' ~ entity) }}
+    from {{ rows or ref('stg_' ~ entity) }}
     {%- if spec.in_force %}
     where
         valid_from is null

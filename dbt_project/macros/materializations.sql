@@ -12,20 +12,25 @@
     {%- if existing_relation is not none and not existing_relation.is_table -%}
         {{ drop_relation_if_exists(existing_relation) }}
     {%- endif -%}
-    {% call statement('main') -%}
-        {%- if config.get('contract').enforced %}
-        {{ get_assert_columns_equivalent(compiled_code) }}
-        create or replace table {{ target_relation }} {{ get_table_columns_and_constraints() }};
-        insert into {{ target_relation }} {{ get_column_names() }} (
-            {{ get_select_subquery(compiled_code) }}
-        )
-        {%- else %}
-        create or replace table {{ target_relation }} as (
-            {{ compiled_code }}
-        )
-        {%- endif %}
-    {%- endcall %}
+    {%- do replace_table(target_relation, compiled_code) -%}
     {{ run_hooks(post_hooks) }}
     {{ adapter.commit() }}
     {{ return({'relations': [target_relation]}) }}
 {% endmaterialization %}
+
+{# The table as it is to be from now on, in the transaction at hand. #}
+{% macro replace_table(relation, sql) %}
+    {% call statement('main') -%}
+        {%- if config.get('contract').enforced %}
+        {{ get_assert_columns_equivalent(sql) }}
+        create or replace table {{ relation }} {{ get_table_columns_and_constraints() }};
+        insert into {{ relation }} {{ get_column_names() }} (
+            {{ get_select_subquery(sql) }}
+        )
+        {%- else %}
+        create or replace table {{ relation }} as (
+            {{ sql }}
+        )
+        {%- endif %}
+    {%- endcall %}
+{% endmacro %}

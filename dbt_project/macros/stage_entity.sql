@@ -50,7 +50,8 @@ where false
 {%- endfor %}
 {%- endmacro %}
 
-{% macro delivered_branch(spec, branch, every_version=false) -%}
+{# `rows`: SQL of what is read instead of the raw table, in its columns. #}
+{% macro delivered_branch(spec, branch, every_version=false, rows=none) -%}
 select
     {%- for column, type in spec.columns.items() %}
     cast({{ branch.feed.columns.get(column, 'null') }} as {{ type }}) as {{ column }},
@@ -67,14 +68,16 @@ select
     {%- if branch.feed.moment is defined %},
     cast({{ branch.feed.moment }} as date) as _moment
     {%- endif %}
-from {{ branch.table }}
+from {{ rows or branch.table }}
 {%- if branch.feed.where and not every_version %}
 where {{ branch.feed.where }}
 {%- endif %}
 {%- endmacro %}
 
-{% macro conformed_branch(entity, spec, branch, crosswalk, every_version=false) -%}
+{# `at`: the crosswalk as of an earlier snapshot of the lake. #}
+{% macro conformed_branch(entity, spec, branch, crosswalk, every_version=false, rows=none, at=none) -%}
 {%- set is_there = crosswalk is not none and adapter.get_relation(crosswalk.database, crosswalk.schema, crosswalk.identifier) is not none -%}
+{%- set crosswalk = '(select * from ' ~ crosswalk ~ ' at (version => ' ~ at ~ '))' if at is not none else crosswalk -%}
 {#- Most systems spell most kinds as the master does: what changes no code is not joined, for the large tables pay for it. -#}
 {%- set renamed = renamed_kinds(crosswalk, branch.feed.system) if is_there else [] -%}
 {%- set kinds_of = {} -%}
@@ -103,7 +106,7 @@ select
     end as _own_rank
     {%- endif %}
 from (
-    {{ delivered_branch(spec, branch, every_version) }}
+    {{ delivered_branch(spec, branch, every_version, rows) }}
 ) as delivered
 {%- for column, kinds in kinds_of.items() %}
     {%- for kind in kinds %}

@@ -1,3 +1,4 @@
+{{ config(materialized='differences') }}
 -- Promotions, prices and rates reach into the future, orders may be typed ahead: only what was sold and what was
 -- counted says which day it is; where nothing is sold (a plant that only buys), also what came in.
 with

@@ -1,9 +1,34 @@
+{%- set key = ['item_id', 'location_id', 'snapshot_date'] %}
+{{ config(materialized='slices', slice=key) }}
 {%- set assumed_days = var('assumptions').get('on_hand_days_of_demand') %}
+{%- set plan = build_plan('inventory_snapshot') %}
+{%- set changed %}
+select {{ conformed_item('item_id') }} as item_id, location_id, snapshot_date
+from {{ changed_entity('inventory_snapshot', plan) }}
+{%- if assumed_days is not none %}
+union
+select item_id, location_id, snapshot_date from {{ this }} where is_assumed
+union
+select demand.item_id, demand.location_id, span.as_of
+from {{ ref('fct_demand') }} as demand cross join {{ ref('business_span') }} as span
+{%- endif %}
+{%- endset %}
+{%- do slices_to_build(plan, changed) %}
 -- Where a company counts no stock, an assumption may stand in: so many days of the demand of the last 91 days, once, at
 -- as_of. It never replaces a count.
 with
 
-{{ newest_lines('inventory_snapshot') }},
+versions as (
+    select * replace ({{ conformed_item('item_id') }} as item_id)
+    from {{ ref('stg_inventory_snapshot') }}
+),
+
+touched as (
+    select * from versions
+    where {{ is_affected(plan, key, 'versions') }}
+),
+
+{{ newest_lines('inventory_snapshot', rows='touched') }},
 
 {{ converted_lines('inventory_snapshot') }},
 
@@ -49,7 +74,7 @@ assumed as (
         recent_demand.as_of + interval 1 day as known_at
     from recent_demand
     where not exists (
-        select 1 from counted
+        select 1 from {{ 'versions' if plan.mode == 'part' else 'counted' }} as counted
         where
             counted.item_id = recent_demand.item_id
             and counted.location_id = recent_demand.location_id

@@ -1,12 +1,20 @@
+{{ config(materialized='slices', slice=['item_id', 'location_id']) }}
+{%- set lines = ref('fct_sales_order_line') %}
+{%- set plan = build_plan() %}
+{%- do slices_to_build(
+    plan,
+    'select changed.item_id, changed.location_id from ' ~ changed_rows(lines, plan) ~ ' as changed'
+    ~ " where changed.line_class in ('return', 'cancellation') union"
+    ~ ' select changed.item_id, changed.location_id from ' ~ changed_rows(lines, plan) ~ ' as changed'
+    ~ ' inner join ' ~ lines ~ ' as returns on changed.item_id is not distinct from returns.item_id'
+    ~ ' and changed.location_id is not distinct from returns.location_id'
+    ~ " where changed.line_class = 'sale' and returns.line_class in ('return', 'cancellation')"
+    ~ ' and returns.sold_at >= changed.sold_at'
+) %}
 -- A return takes its units off the newest earlier sale of the same item at the same location that was large enough: in
 -- the order that it names, else in its own order, else by the same customer. What was sold once comes back once: a
 -- return that would take more units off a sale than it had finds no sale.
 with
-
-lines as (
-    select * from {{ ref('fct_sales_order_line') }}
-    where line_class in ('sale', 'return', 'cancellation')
-),
 
 returns as (
     select
@@ -19,10 +27,13 @@ returns as (
         sold_at,
         sold_on,
         abs(quantity_units) as returned_units
-    from lines
-    where line_class in ('return', 'cancellation')
+    from {{ ref('fct_sales_order_line') }}
+    where
+        line_class in ('return', 'cancellation')
+        and {{ is_affected(plan, ['item_id', 'location_id'], 'fct_sales_order_line') }}
 ),
 
+-- Only of what was ever returned.
 sales as (
     select
         order_id,
@@ -33,8 +44,13 @@ sales as (
         sold_at,
         sold_on,
         quantity_units
-    from lines
-    where line_class = 'sale'
+    from {{ ref('fct_sales_order_line') }} as lines
+    where
+        line_class = 'sale'
+        and exists (
+            select 1 from returns
+            where returns.item_id = lines.item_id and returns.location_id = lines.location_id
+        )
 ),
 
 -- Three equi-joins, not one join with `or`: each is a hash join.

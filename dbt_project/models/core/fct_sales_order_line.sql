@@ -1,6 +1,33 @@
+{%- set key = ['order_id', 'order_line'] %}
+{{ config(materialized='slices', slice=key) }}
+{%- set plan = build_plan('sales_order_line') %}
+{%- do slices_to_build(plan, 'select order_id, order_line from ' ~ changed_entity('sales_order_line', plan)) %}
+-- Most lines have one version. A hash finds the few that may have more; only these are put in order.
 with
 
-{{ newest_lines('sales_order_line') }},
+versions as not materialized (
+    select
+        *,
+        {{ conformed_item('item_id') }} as conformed_item_id
+    from {{ ref('stg_sales_order_line') }}
+    where {{ is_affected(plan, key, 'stg_sales_order_line') }}
+),
+
+suspects as (
+    select hash(order_id, order_line) as print
+    from versions
+    group by hash(order_id, order_line)
+    having count(*) > 1
+),
+
+newest as (
+    select * from versions
+    where hash(order_id, order_line) not in (select suspects.print from suspects)
+    union all
+    select * from versions
+    where hash(order_id, order_line) in (select suspects.print from suspects)
+    {{ newest_version(key) }}
+),
 
 {{ converted_lines('sales_order_line') }},
 

@@ -1,4 +1,4 @@
-{{ config(materialized='ephemeral') }}
+{{ config(materialized='view') }}
 -- Promotions of all locations (no location_id) count for each series of the item; of several on one day the deepest.
 with
 

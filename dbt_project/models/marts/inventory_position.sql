@@ -73,7 +73,7 @@ demanded as (
     select distinct
         demand.item_id,
         locations.purchasing_location_id as location_id
-    from {{ ref('fct_demand') }} as demand
+    from {{ ref('int_series_span') }} as demand
     inner join locations on demand.location_id = locations.location_id
 ),
 

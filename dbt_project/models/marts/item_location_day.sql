@@ -1,5 +1,10 @@
--- One pass over the dense panel. Demand is whole units, so every mean comes from differences of running sums that are
--- exact: the same input gives the same bits, whatever the threads do, and no window is scanned again for each row.
+{{ config(materialized='slices', slice=['item_id', 'location_id', 'day']) }}
+{%- set plan = build_plan() %}
+{%- set weight %}
+select count(*) filter (where not is_estimate) * 91 > {{ var('most_work_of_a_part', 1.5) }} * (select count(*) from {{ this }})
+from affected
+{%- endset %}
+{%- set affected = slices_to_build(plan, changed_days(plan), weight) %}
 with
 
 demand as (
@@ -14,125 +19,37 @@ series as (
     select * from {{ ref('int_active_series') }}
 ),
 
-days as (
-    select
-        series.item_id,
-        series.location_id,
-        series.first_day,
-        unnest(generate_series(series.first_day, span.as_of, interval 1 day))::date as day
-    from series
-    cross join span
-),
+{{ some_days(plan) if affected else all_days() }},
 
--- A price begins on the first day of its series at the latest; of several by then, the newest.
-price_changes as (
+described as (
     select
-        series.item_id,
-        series.location_id,
-        greatest(prices.valid_from, series.first_day) as day,
-        arg_max(prices.unit_price, prices.valid_from) filter (where prices.location_id is not null) as local_price,
-        arg_max(prices.known_at, prices.valid_from) filter (where prices.location_id is not null) as local_known_at,
-        arg_max(prices.unit_price, prices.valid_from) filter (where prices.location_id is null) as general_price,
-        arg_max(prices.known_at, prices.valid_from) filter (where prices.location_id is null) as general_known_at
-    from {{ ref('fct_price') }} as prices
-    inner join series
-        on
-            prices.item_id = series.item_id
-            and coalesce(prices.location_id, series.location_id) = series.location_id
-    group by series.item_id, series.location_id, greatest(prices.valid_from, series.first_day)
-),
-
-panel as (
-    select
-        days.item_id,
-        days.location_id,
-        days.day,
-        (days.day - days.first_day)::integer as age_days,
-        coalesce(demand.demand_units, 0) as demand_units,
-        coalesce(stockouts.unconstrained_demand_units, demand.demand_units, 0)::double as unconstrained_demand_units,
-        coalesce(stockouts.method, 'observed') as demand_method,
-        demand.known_at as demand_known_at,
-        case when demand.demand_units > 0 then days.day end as sale_day,
-        case when demand.demand_units > 0 and demand.revenue > 0 then demand.revenue / demand.demand_units end
-            as realised_price,
+        gathered.*,
+        {%- for days in [7, 28, 91] %}
+        least({{ days }}, gathered.age_days + 1) as days_{{ days }},
+        {%- endfor %}
         inventory.on_hand_units,
         inventory.known_at as inventory_known_at,
-        price_changes.local_price,
-        price_changes.local_known_at,
-        price_changes.general_price,
-        price_changes.general_known_at,
         coalesce(promotions.discount_share, 0)::double as discount_share,
         promotions.day is not null as is_promoted,
-        promotions.known_at as promotion_known_at
-    from days
-    left join demand
-        on
-            days.item_id = demand.item_id
-            and days.location_id = demand.location_id
-            and days.day = demand.demand_date
+        promotions.known_at as promotion_known_at,
+        coalesce(stockouts.unconstrained_demand_units, gathered.demand_units)::double as unconstrained_demand_units,
+        coalesce(stockouts.method, 'observed') as demand_method
+    from gathered
     left join {{ ref('fct_inventory') }} as inventory
         on
-            days.item_id = inventory.item_id
-            and days.location_id = inventory.location_id
-            and days.day = inventory.snapshot_date
-    left join price_changes
-        on
-            days.item_id = price_changes.item_id
-            and days.location_id = price_changes.location_id
-            and days.day = price_changes.day
+            gathered.item_id = inventory.item_id
+            and gathered.location_id = inventory.location_id
+            and gathered.day = inventory.snapshot_date
     left join {{ ref('int_series_promotion_day') }} as promotions
         on
-            days.item_id = promotions.item_id
-            and days.location_id = promotions.location_id
-            and days.day = promotions.day
+            gathered.item_id = promotions.item_id
+            and gathered.location_id = promotions.location_id
+            and gathered.day = promotions.day
     left join {{ ref('stockout_day') }} as stockouts
         on
-            days.item_id = stockouts.item_id
-            and days.location_id = stockouts.location_id
-            and days.day = stockouts.day
-),
-
-running as (
-    select
-        *,
-        sum(demand_units) over so_far as sum_units,
-        sum(demand_units * demand_units) over so_far as sum_squares,
-        count(sale_day) over so_far as selling_days,
-        {%- for weekday in range(1, 8) %}
-        sum(case when isodow(day) = {{ weekday }} then demand_units else 0 end) over so_far as sum_dow_{{ weekday }},
-        {%- endfor %}
-        max(sale_day) over so_far as last_sale_day,
-        last_value(local_price ignore nulls) over so_far as local_price_in_force,
-        last_value(local_known_at ignore nulls) over so_far as local_price_known_at,
-        last_value(general_price ignore nulls) over so_far as general_price_in_force,
-        last_value(general_known_at ignore nulls) over so_far as general_price_known_at,
-        last_value(realised_price ignore nulls) over so_far as last_realised_price,
-        max(demand_known_at) over (
-            partition by item_id, location_id order by day rows between 90 preceding and current row
-        ) as demand_known_at_91
-    from panel
-    window so_far as (
-        partition by item_id, location_id order by day rows between unbounded preceding and current row
-    )
-),
-
-lagged as (
-    select
-        *,
-        {%- for days in [7, 28, 91] %}
-        least({{ days }}, age_days + 1) as days_{{ days }},
-        sum_units - coalesce(lag(sum_units, {{ days }}) over by_day, 0) as units_{{ days }},
-        {%- endfor %}
-        {%- for days in [7, 14, 28] %}
-        lag(demand_units, {{ days }}) over by_day as lag_{{ days }},
-        {%- endfor %}
-        {%- for weekday in range(1, 8) %}
-        sum_dow_{{ weekday }} - coalesce(lag(sum_dow_{{ weekday }}, 28) over by_day, 0) as units_dow_{{ weekday }},
-        {%- endfor %}
-        sum_squares - coalesce(lag(sum_squares, 28) over by_day, 0) as squares_28,
-        selling_days - coalesce(lag(selling_days, 28) over by_day, 0) as selling_days_28
-    from running
-    window by_day as (partition by item_id, location_id order by day)
+            gathered.item_id = stockouts.item_id
+            and gathered.location_id = stockouts.location_id
+            and gathered.day = stockouts.day
 ),
 
 final as (
@@ -173,7 +90,8 @@ final as (
         is_promoted,
         unconstrained_demand_units,
         demand_method
-    from lagged
+    from described
 )
 
 select * from final
+{{ restated_days(plan) }}

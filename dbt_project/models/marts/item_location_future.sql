@@ -17,14 +17,19 @@ days as (
     from today
 ),
 
-local_prices as (
-    select * from {{ ref('fct_price') }}
-    where location_id is not null
-),
-
-general_prices as (
-    select * from {{ ref('fct_price') }}
-    where location_id is null
+-- Of each price only what is in force on one of these days.
+prices as (
+    select
+        item_id,
+        location_id,
+        unit_price,
+        known_at,
+        valid_from,
+        coalesce(
+            lead(valid_from) over (partition by item_id, location_id order by valid_from), date '9999-12-31'
+        ) as valid_to
+    from {{ ref('fct_price') }}
+    qualify valid_to > (select max(span.as_of) from {{ ref('business_span') }} as span)
 ),
 
 priced as (
@@ -36,15 +41,18 @@ priced as (
         coalesce(local_prices.unit_price, general_prices.unit_price, days.realised_price) as unit_price,
         coalesce(local_prices.known_at, general_prices.known_at) as price_known_at
     from days
-    asof left join local_prices
+    left join prices as local_prices
         on
             days.item_id = local_prices.item_id
             and days.location_id = local_prices.location_id
             and days.day >= local_prices.valid_from
-    asof left join general_prices
+            and days.day < local_prices.valid_to
+    left join prices as general_prices
         on
-            days.item_id = general_prices.item_id
+            general_prices.location_id is null
+            and days.item_id = general_prices.item_id
             and days.day >= general_prices.valid_from
+            and days.day < general_prices.valid_to
 ),
 
 final as (

@@ -168,10 +168,10 @@ controlling_raw as (
             order by _known_at desc nulls last, _file desc, _line desc
         ) as age
     from {{ ref('stg_' ~ entity) }}
-    where ({{ fact.key | join(', ') }}) in (
-        select ({{ fact.key | join(', ') }})
+    where hash({{ fact.key | join(', ') }}) in (    -- a hash finds the few that may have more than one
+        select hash({{ fact.key | join(', ') }}) as print
         from {{ ref('stg_' ~ entity) }}
-        group by {{ fact.key | join(', ') }}
+        group by hash({{ fact.key | join(', ') }})
         having count(*) > 1
     )
 ),

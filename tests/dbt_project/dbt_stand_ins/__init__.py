@@ -21,9 +21,13 @@ _VARIABLES: dict[str, Any] = {
 }
 
 
-def var(name: str) -> Any:
+this = "standing"
+"""The table of the model at hand."""
+
+
+def var(name: str, default: Any = None) -> Any:
     """Return a variable of dbt_project.yml."""
-    return _VARIABLES[name]
+    return _VARIABLES.get(name, default)
 
 
 def ref(model: str) -> str:
@@ -76,7 +80,7 @@ def as_delivered(entity: str, units: str, money: str) -> tuple[str, str]:
     return units, money
 
 
-def newest_lines(entity: str) -> str:
+def newest_lines(entity: str, rows: str | None = None) -> str:
     """Stand in for the macro, of an entity without orders."""
     return f"newest as (\n    select raw.{entity}.*\n    from raw.{entity}\n)"
 
@@ -89,3 +93,35 @@ def converted_lines(entity: str) -> str:
 def convertible_entities() -> list[str]:
     """Stand in for the macro: what nothing converts has no waiting rows."""
     return []
+
+
+# Of macros/slices.sql and macros/panel.sql, which ask the lake what has changed: everything is built whole.
+
+
+def build_plan(entity: str | None = None) -> dict[str, str]:
+    """Return the plan of a whole build."""
+    return {"mode": "whole"}
+
+
+def slices_to_build(plan: dict[str, str], query: str, weight: str | None = None) -> None:
+    """Return no slices: all are to be built."""
+
+
+def changed_rows(relation: str, plan: dict[str, str]) -> str:
+    """Return the relation itself."""
+    return relation
+
+
+def changed_entity(entity: str, plan: dict[str, str]) -> str:
+    """Return the staging model."""
+    return f"stg_{entity}"
+
+
+def is_not_before(plan: dict[str, str], column: str, name: str) -> str:
+    """Return a condition."""
+    return "true"
+
+
+def is_affected(plan: dict[str, str], columns: list[str], relation: str) -> str:
+    """Return a condition."""
+    return "true"
