@@ -82,7 +82,8 @@ def as_delivered(entity: str, units: str, money: str) -> tuple[str, str]:
 
 def newest_lines(entity: str, rows: str | None = None) -> str:
     """Stand in for the macro, of an entity without orders."""
-    return f"newest as (\n    select raw.{entity}.*\n    from raw.{entity}\n)"
+    read = rows or f"raw.{entity}"
+    return f"newest as (\n    select {read}.*\n    from {read}\n)"
 
 
 def converted_lines(entity: str) -> str:
