@@ -25,3 +25,9 @@ supplier = Entity(
     description="A company that purchase orders go to (core.dim_supplier).",
     owner="procurement",
 )
+
+ITEM_LOCATION = [item, location]
+"""An item at a location; Feast keys a pair by both entities together."""
+
+SUPPLIER_ITEM = [supplier, item]
+"""An item as a supplier sells it."""

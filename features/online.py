@@ -12,7 +12,6 @@ from filelock import FileLock
 from features.registry import fingerprint, open_store
 from lake import progress
 from lake.company import Company
-from lake.connection import Lake, table_exists
 from lake.releases import Release
 
 if TYPE_CHECKING:
@@ -23,19 +22,12 @@ WRITE_ROWS = 50_000
 
 
 def newest_moment(company: Company, release: Release) -> datetime:
-    """Return the moment (naive UTC) of a release: the first at which all of it is true and known.
+    """Return the moment (naive UTC) of a release: when its newest day closed, and all of it was known.
 
     It is never the clock. Features "as of now" are historical features at this moment.
     """
-    newest = datetime.combine(release.as_of + timedelta(days=1), datetime.min.time())
-    with Lake.of(company).read(release.snapshot_id) as connection:
-        for table in ("item_location_day", "supplier_lead_time"):
-            if table_exists(connection, "marts", table):
-                row = connection.execute(
-                    f"SELECT max(greatest(as_of_ts, known_at)) FROM lake.marts.{table}"
-                ).fetchone()
-                newest = max(newest, row[0] if row and row[0] else newest)
-    return newest
+    end = datetime.combine(release.as_of + timedelta(days=1), datetime.min.time())
+    return end + timedelta(hours=company.settings.day_closes_after_hours)
 
 
 def materialize(company: Company, release: Release) -> dict[str, Any]:

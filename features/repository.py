@@ -1,6 +1,7 @@
 """The door of the Feast repository: what the other rooms call. What a feature *is* stands in entities, views, services.
 
-    apply(company)                              before a run: definitions that changed go to the registry
+    plan(company), apply(company)               what of the definitions changed goes to the registry: in CI, or by hand
+    require_applied(company)                    before a run: a file is applied, a team's registry has to be
     historical(company, release, entity_rows)   features of the past as known then, for training
     materialize(company, release)               newest values to the online store; online(...) reads them
     record_training_set(...)                    what a model was trained on; reproduce_training_set(...) makes it again
@@ -16,10 +17,11 @@ Importing this module is cheap: Feast itself is imported by the first function t
 """
 
 from features.online import materialize, newest_moment, online
-from features.registry import apply, open_store
+from features.registry import Change, apply, open_store, plan, require_applied
 from features.training import TrainingSet, historical, record_training_set, reproduce_training_set
 
 __all__ = [
+    "Change",
     "TrainingSet",
     "apply",
     "historical",
@@ -27,6 +29,8 @@ __all__ = [
     "newest_moment",
     "online",
     "open_store",
+    "plan",
     "record_training_set",
     "reproduce_training_set",
+    "require_applied",
 ]

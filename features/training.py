@@ -42,10 +42,11 @@ def _historical_at(
     company: Company, snapshot_id: int, entity_rows: pl.DataFrame, service: str
 ) -> pl.DataFrame:
     store = open_store(company, snapshot_id)
-    frame = entity_rows.to_pandas(use_pyarrow_extension_array=True)
-    job = store.get_historical_features(entity_df=frame, features=store.get_feature_service(service))
-    features = pl.DataFrame(job.to_arrow())
-    return entity_rows.hstack(features.drop(entity_rows.columns))
+    wanted = store.get_feature_service(service)
+    job = store.get_historical_features(entity_df=entity_rows.to_arrow(), features=wanted)
+    # On-demand features bring their inputs along: a set has what its service names.
+    names = [field.name for projection in wanted.feature_view_projections for field in projection.features]
+    return entity_rows.hstack(pl.DataFrame(job.to_arrow().select(names)))
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,20 @@ def reproduce_training_set(company: Company, training_set_id: str) -> pl.DataFra
             " Check out the definitions that it was made with, or make a new set."
         )
     return again
+
+
+def training_sets(lake: Lake) -> list[TrainingSet]:
+    """Return every recorded set, newest release first."""
+    if not lake.exists:
+        return []
+    with lake.read() as connection:
+        if not table_exists(connection, "meta", "training_set"):
+            return []
+        rows = connection.execute(
+            "SELECT training_set_id, release_id, snapshot_id, service, definitions, row_count, content_sha256"
+            " FROM lake.meta.training_set ORDER BY snapshot_id DESC, training_set_id"
+        ).fetchall()
+    return [TrainingSet(*row) for row in rows]
 
 
 def content_sha256(frame: pl.DataFrame) -> str:

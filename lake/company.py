@@ -169,6 +169,12 @@ class CompanySettings(BaseModel):
     exchange_rate_days: int = Field(
         7, ge=1, description="how long a rate holds when no newer one has come; 31 where rates are monthly"
     )
+    day_closes_after_hours: int = Field(
+        0,
+        ge=0,
+        le=72,
+        description="hours after midnight UTC by which a day is known; features of the day are what was known then",
+    )
     calendar: Calendar = Field(default_factory=Calendar)
     replenishment: Replenishment = Field(default_factory=lambda: Replenishment.model_validate({}))
     assumptions: dict[str, Any] = Field(
@@ -191,6 +197,10 @@ class CompanySettings(BaseModel):
     lake: LakeSettings = Field(default_factory=lambda: LakeSettings.model_validate({}))
     online: OnlineSettings = Field(default_factory=lambda: OnlineSettings.model_validate({}))
     serving: ServingSettings = Field(default_factory=lambda: ServingSettings.model_validate({}))
+    feature_registry: SecretText | None = Field(
+        None,
+        description="postgresql://user:${env:NAME}@host/database: the features' registry of a team; a file without",
+    )
     pii_key: SecretOnly | None = Field(
         None,
         description="key of the hashes of personal data: ${env:NAME} or ${file:/path}; another key, other hashes",

@@ -93,6 +93,7 @@ def _variables(company: Company, contracts: Sequence[Contract]) -> dict[str, Any
         "currency": company.settings.currency,
         "timezone": company.settings.timezone,
         "stock_unit": company.settings.stock_unit,
+        "day_closes_after_hours": company.settings.day_closes_after_hours,
         "exchange_rate_days": company.settings.exchange_rate_days,
     }
 

@@ -12,6 +12,7 @@ import typer
 from orchestration.commands import (
     contracts,
     docs,
+    features,
     gate,
     lake,
     landing,
@@ -49,6 +50,7 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(match.app, name="match")
 app.add_typer(landing.app, name="landing")
 app.add_typer(gate.app, name="gate")
+app.add_typer(features.app, name="features")
 app.add_typer(releases.app, name="releases")
 app.add_typer(snapshots.app, name="snapshots")
 app.add_typer(lake.app, name="lake")

@@ -84,14 +84,14 @@ def write_exports(company: Company) -> None:
 
 
 def prepare(company: Company) -> None:
-    """Lint the contracts, apply feature definitions that changed, and parse dbt, before definitions load."""
-    from features.repository import apply
+    """Lint the contracts, see that the feature definitions are applied, and parse dbt, before definitions load."""
+    from features.repository import require_applied
     from lake import transform
     from lake.contracts.reading import load_contracts
 
     contracts = load_contracts(company)
     transform.parse(company, contracts)
-    apply(company)
+    require_applied(company)
 
 
 def _run_job(company: Company, *, last_good: bool) -> int:

@@ -65,3 +65,43 @@
         left join {{ ref('dim_location') }} as places using (location_id)
     {%- endif -%}
 {%- endmacro %}
+
+{# CTEs over `newest`, versions of sales lines with conformed_item_id: `classed` has line_class, and the rule that decided. #}
+{% macro classed_lines() -%}
+{{ converted_lines('sales_order_line') }},
+
+-- The first rule that applies decides; its name stays with the line.
+ruled as (
+    select
+        *,
+        case
+            when {{ order_begins_with('adjustment_prefix') }} then 'adjustment_order'
+            when line_type = 'adjustment' then 'line_type_adjustment'
+            when {{ is_non_product('conformed_item_id') }} then 'non_product_item'
+            when {{ order_begins_with('cancellation_prefix') }} then 'cancellation_order'
+            when line_type = 'cancellation' then 'line_type_cancellation'
+            when {{ is_priceless_adjustment() }} then 'zero_price'
+            when line_type = 'return' then 'line_type_return'
+            when quantity_units < 0 then 'negative_quantity'
+            else 'plain_sale'
+        end as business_rule
+    from lines
+),
+
+classed as (
+    select
+        *,
+        case business_rule
+            when 'non_product_item' then 'non_product'
+            when 'adjustment_order' then 'adjustment'
+            when 'line_type_adjustment' then 'adjustment'
+            when 'zero_price' then 'adjustment'
+            when 'cancellation_order' then 'cancellation'
+            when 'line_type_cancellation' then 'cancellation'
+            when 'line_type_return' then 'return'
+            when 'negative_quantity' then 'return'
+            else 'sale'
+        end as line_class
+    from ruled
+)
+{%- endmacro %}

@@ -30,7 +30,7 @@ from lake.company import PROJECT_ROOT, Company
 from lake.connection import Lake
 from lake.errors import InputError, StocklakeError
 from lake.releases import Release
-from tests.features.conftest import AS_OF, TABLES
+from tests.features.conftest import AS_OF, tables
 
 Releaser = Callable[..., Release]
 ITEMS = ["I0", "I0", "I1", "I1", "I2", "I2"]
@@ -66,7 +66,7 @@ def test_apply_follows_the_definitions(company: Company, monkeypatch: pytest.Mon
     assert apply(company)
     store = open_store(company)
     assert sorted(entity.name for entity in store.list_entities()) == ["item", "location", "supplier"]
-    assert sorted(s.name for s in store.list_feature_services()) == ["demand_forecast_v1", "replenishment_v1"]
+    assert {s.name for s in store.list_feature_services()} == {s.name for s in definitions.SERVICES}
     (company.feast / "registry.db").unlink()
     assert apply(company)
 
@@ -115,8 +115,8 @@ def test_a_correction_that_came_later_changes_no_training_row(
     days = pl.datetime_range(datetime(2026, 2, 1), datetime(2026, 3, 20), "1d", eager=True)
     rows = pl.DataFrame({"item_id": ["I1"] * len(days), "location_id": "L0", "event_timestamp": days})
     corrected = release_of(
-        "INSERT INTO lake.marts.item_location_day SELECT * REPLACE (TIMESTAMP '2026-03-21' AS known_at,"
-        " -1 AS demand_units, -1 AS mean_28, 0.0001 AS unit_price, -1 AS on_hand_units) FROM lake.marts.item_location_day"
+        "INSERT INTO lake.marts.item_location_feature SELECT * REPLACE (TIMESTAMP '2026-03-21' AS known_at,"
+        " -1 AS demand_units, -1 AS mean_28, 0.0001 AS unit_price, -1 AS on_hand_units) FROM lake.marts.item_location_feature"
     )
     before, after = historical(company, release, rows), historical(company, corrected, rows)
     assert_frame_equal(before, after)
@@ -128,11 +128,13 @@ def test_todays_values_are_historys(company: Company, release: Release, moment: 
     assert newest_moment(company, release) == moment
     done = materialize(company, release)
     assert done["status"] == "written"
-    assert done["entities"] == {
+    assert {name: rows for name, rows in done["entities"].items() if rows} == {
         "demand_history": 6,
         "price_promotion": 6,
         "inventory": 6,
         "supplier_lead_time": 3,
+        "open_orders": 1,
+        "calendar": 2,
     }
     rows = pl.DataFrame(
         {
@@ -154,8 +156,8 @@ def test_what_grew_too_old_is_null_online_too(
 ) -> None:
     materialize(company, release)
     later = release_of(
-        "INSERT INTO lake.marts.item_location_day SELECT * REPLACE (as_of_ts + INTERVAL 20 DAY AS as_of_ts,"
-        " known_at + INTERVAL 20 DAY AS known_at) FROM lake.marts.item_location_day WHERE item_id = 'I0'",
+        "INSERT INTO lake.marts.item_location_feature SELECT * REPLACE (as_of_ts + INTERVAL 20 DAY AS as_of_ts,"
+        " known_at + INTERVAL 20 DAY AS known_at) FROM lake.marts.item_location_feature WHERE item_id = 'I0'",
         as_of=AS_OF + timedelta(days=20),
     )
     assert materialize(company, later)["status"] == "written"
@@ -170,7 +172,7 @@ def test_what_grew_too_old_is_null_online_too(
 def test_an_older_release_does_not_overwrite_a_newer(
     company: Company, release: Release, release_of: Releaser
 ) -> None:
-    newer = release_of("UPDATE lake.marts.item_location_day SET demand_units = 7000")
+    newer = release_of("UPDATE lake.marts.item_location_feature SET demand_units = 7000")
     materialize(company, newer)
     rows = pl.DataFrame({"item_id": ITEMS, "location_id": PLACES})
     assert materialize(company, release)["status"] == "older"
@@ -195,7 +197,7 @@ def test_a_killed_write_is_repeated(
 
 
 def test_an_empty_lake_has_no_features_and_no_trouble(company: Company, release_of: Releaser) -> None:
-    empty = release_of(TABLES)
+    empty = release_of(tables())
     assert set(materialize(company, empty)["entities"].values()) == {0}
     rows = pl.DataFrame({"item_id": ["I0"], "location_id": ["L0"], "event_timestamp": [datetime(2026, 4, 1)]})
     assert online(company, rows)["demand_units"].to_list() == [None]
@@ -215,7 +217,7 @@ def test_a_training_set_is_made_again_equal(company: Company, release: Release, 
     made = historical(company, release, rows)
     recorded = record_training_set(company, release, made, rows.columns)
     assert record_training_set(company, release, made, rows.columns) == recorded
-    release_of("DELETE FROM lake.marts.item_location_day")
+    release_of("DELETE FROM lake.marts.item_location_feature")
     assert_frame_equal(reproduce_training_set(company, recorded.training_set_id), made)
     with Lake.of(company).read() as connection:
         standing = connection.execute(
@@ -262,4 +264,4 @@ def test_feasts_own_commands_work_from_the_folder(company: Company, release: Rel
         command, cwd=tmp_path / "features", env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert len(open_store(company, release).list_feature_views()) == 4
+    assert len(open_store(company, release).list_feature_views()) == len(definitions.VIEWS)

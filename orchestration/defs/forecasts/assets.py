@@ -81,7 +81,11 @@ def forecast_release(house: House, release: Release) -> "ForecastResult":
     served: list[pl.DataFrame] = []
     entity_columns: list[str] = []
 
+    # Features of an origin are what was known when its day closed.
+    closing = pl.duration(hours=house.company.settings.day_closes_after_hours)
+
     def features(entity_rows: pl.DataFrame) -> pl.DataFrame:
+        entity_rows = entity_rows.with_columns(pl.col("event_timestamp") + closing)
         served.append(historical(house.company, release, entity_rows, service=SERVICE))
         entity_columns[:] = entity_rows.columns
         return served[-1]

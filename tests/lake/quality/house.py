@@ -105,8 +105,7 @@ CREATE TABLE lake.marts.lead_time_distribution AS SELECT 'supplier' AS level, 'f
 CREATE TABLE lake.marts.reconciliation AS SELECT 'source to raw' AS step, 'sales' AS subject, 0 AS unexplained_rows,
     0 AS unexplained_units, 0.0 AS unexplained_money;
 CREATE TABLE lake.marts.item_location_day AS SELECT item_id, location_id, demand_date AS day, demand_date + INTERVAL 1 DAY AS as_of_ts,
-    known_at, demand_units, 3.0 AS lag_7, 3.0 AS lag_14, 3.0 AS lag_28, 3.0 AS mean_7, 3.0 AS mean_28, 3.0 AS mean_91, 1.0 AS std_28,
-    0.0 AS zero_share_28, 1 AS days_since_last_sale, 40 AS on_hand_units, false AS is_stockout, 2.5::DECIMAL(18, 4) AS unit_price,
+    known_at, demand_units, 40 AS on_hand_units, false AS is_stockout, 2.5::DECIMAL(18, 4) AS unit_price,
     0.0 AS discount_share, false AS is_promoted, demand_units::DOUBLE AS unconstrained_demand_units, 'observed' AS demand_method
     FROM lake.core.fct_demand;
 CREATE TABLE lake.marts.stockout_day (item_id VARCHAR, location_id VARCHAR, day DATE, is_partial BOOLEAN, sold_units BIGINT,
@@ -114,7 +113,21 @@ CREATE TABLE lake.marts.stockout_day (item_id VARCHAR, location_id VARCHAR, day 
 CREATE TABLE lake.marts.item_location_future AS SELECT item_id, 'L0' AS location_id, DATE '2026-03-11' AS day, 2.5 AS unit_price,
     0.0 AS discount_share, false AS is_promoted, TIMESTAMP '2026-03-11' AS known_at FROM lake.core.dim_item;
 CREATE TABLE lake.marts.supplier_lead_time AS SELECT 'S1' AS supplier_id, DATE '2026-03-08' AS day, TIMESTAMP '2026-03-09' AS as_of_ts,
-    TIMESTAMP '2026-03-09' AS known_at, 6.0 AS lead_time_mean_days, 0.0 AS lead_time_std_days, 1.0 AS on_time_share, 1 AS receipts;
+    TIMESTAMP '2026-03-09' AS known_at, 6.0 AS lead_time_mean_days, 0.0 AS lead_time_std_days, 6.0 AS lead_time_p90_days, 0.0 AS late_mean_days,
+    1.0 AS on_time_share, 1 AS receipts;
+CREATE TABLE lake.marts.item_location_feature AS SELECT item_id, location_id, demand_date AS day, demand_date + INTERVAL 1 DAY AS as_of_ts,
+    demand_date + INTERVAL 1 DAY AS known_at, demand_units, 3.0 AS lag_7, 3.0 AS lag_14, 3.0 AS lag_28, 3.0 AS mean_7, 3.0 AS mean_28,
+    3.0 AS mean_91, 1.0 AS std_28, 3 AS median_28, 4 AS p90_28, 0.0 AS zero_share_28, 1.0 AS demand_interval_91, 1 AS days_since_last_sale,
+    2.5::DECIMAL(18, 4) AS unit_price, 0.0 AS discount_share, 0.0 AS promoted_share_28, 0 AS on_hand_age_days FROM lake.core.fct_demand;
+CREATE TABLE lake.marts.supplier_item_term (supplier_id VARCHAR, item_id VARCHAR, day DATE, as_of_ts TIMESTAMP, known_at TIMESTAMP,
+    quoted_lead_time_days INTEGER, minimum_order_units INTEGER, pack_size_units INTEGER, unit_cost DECIMAL(18, 4));
+CREATE TABLE lake.marts.open_order_day (item_id VARCHAR, location_id VARCHAR, day DATE, as_of_ts TIMESTAMP, known_at TIMESTAMP,
+    on_order_units BIGINT, open_order_lines BIGINT);
+CREATE TABLE lake.marts.lane_freight_rate (supplier_id VARCHAR, location_id VARCHAR, day DATE, as_of_ts TIMESTAMP, known_at TIMESTAMP,
+    freight_rate_per_kg DOUBLE, minimum_freight_charge DOUBLE, fuel_surcharge_share DOUBLE, freight_modes BIGINT);
+CREATE TABLE lake.marts.location_calendar_day (location_id VARCHAR, day DATE, as_of_ts TIMESTAMP, known_at TIMESTAMP, day_of_week INTEGER);
+CREATE TABLE lake.marts.location_signal_day (location_id VARCHAR, day DATE, as_of_ts TIMESTAMP, known_at TIMESTAMP);
+CREATE TABLE lake.marts.item_signal_day (item_id VARCHAR, day DATE, as_of_ts TIMESTAMP, known_at TIMESTAMP, competitor_price DOUBLE);
 CREATE TABLE lake.marts.inventory_position AS SELECT item_id, 'L0' AS location_id, DATE '2026-03-10' AS as_of, 80 AS on_hand_units,
     0 AS in_transit_units, 15 AS on_order_units, false AS is_assumed FROM lake.core.dim_item;
 CREATE TABLE lake.marts.supply_option AS SELECT item_id, 'L0' AS location_id, 'S1' AS supplier_id, 7 AS lead_time_days,

@@ -39,7 +39,7 @@ UPDATE lake.core.fct_price SET unit_price = NULL;
 INSERT INTO lake.core.fct_promotion VALUES ('P1', 'I0', NULL, DATE '2026-03-05', DATE '2026-03-04', 1.2);
 INSERT INTO lake.marts.as_of VALUES (DATE '2026-03-10');
 UPDATE lake.marts.item_location_day SET unit_price = -2.5 WHERE day = DATE '2026-03-10' AND item_id = 'I0';
-UPDATE lake.marts.item_location_day SET zero_share_28 = 1.5 WHERE day = DATE '2026-03-09' AND item_id = 'I0' AND location_id = 'L0';
+UPDATE lake.marts.item_location_feature SET zero_share_28 = 1.5 WHERE day = DATE '2026-03-09' AND item_id = 'I0' AND location_id = 'L0';
 DELETE FROM lake.marts.item_location_day WHERE day = DATE '2026-03-04' AND item_id = 'I1' AND location_id = 'L1';
 UPDATE lake.marts.item_location_future SET day = DATE '2026-03-10' WHERE item_id = 'I0';
 UPDATE lake.marts.supplier_lead_time SET on_time_share = 1.5;
@@ -91,7 +91,7 @@ LINES = [
     "core.dim_location: 1 row whose time zone nobody knows: the company's counts (warn)",
     "marts.as_of: 2 rows, 1 to 1 expected (stop)",
     "marts.item_location_day.unit_price: 2 rows below 0 (stop)",
-    "marts.item_location_day.zero_share_28: 1 row below 0 or above 1 (stop)",
+    "marts.item_location_feature.zero_share_28: 1 row below 0 or above 1 (stop)",
     "marts.item_location_day: I1 at L1 has 9 days from 2026-03-01 to 2026-03-10",
     "marts.item_location_day: 234 units of demand; core.fct_demand has",
     "marts.item_location_future: 1 row on or before as_of (stop)",

@@ -109,7 +109,8 @@ def test_what_could_not_run_is_an_error_and_is_asked_again(house: House) -> None
         "DROP TABLE lake.core.fct_shipment;"
         "CREATE OR REPLACE TABLE lake.core.dim_supplier AS SELECT 'S1' AS supplier_id;"
         "CREATE OR REPLACE TABLE lake.marts.supplier_lead_time AS SELECT 'S1' AS supplier_id, DATE '2026-03-08' AS day,"
-        " 'soon' AS as_of_ts, 'long' AS lead_time_mean_days, 0 AS lead_time_std_days, 1.0 AS on_time_share, 0 AS receipts"
+        " 'soon' AS as_of_ts, 'long' AS lead_time_mean_days, 0 AS lead_time_std_days, 1.0 AS on_time_share, 0 AS receipts,"
+        " 9.0 AS lead_time_p90_days, 0.0 AS late_mean_days"
     )
     strange = replace(house, contracts=(broken, house.contracts[1]))
     run = strange.gate()
