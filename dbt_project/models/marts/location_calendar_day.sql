@@ -24,8 +24,10 @@ final as (
         calendar.is_holiday,
         calendar.is_holiday_tomorrow,
         -- The calendar reaches 120 days ahead; what is further away is not told, so that a row stays what it was.
-        case when calendar.next_holiday - calendar.calendar_date <= 60 then calendar.next_holiday - calendar.calendar_date end
-        ::integer as days_to_holiday,
+        case
+            when calendar.next_holiday - calendar.calendar_date <= 60
+                then (calendar.next_holiday - calendar.calendar_date)::integer
+        end as days_to_holiday,
         calendar.days_off_ahead_7
     from calendar
     cross join {{ ref('dim_location') }} as locations

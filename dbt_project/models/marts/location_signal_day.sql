@@ -66,12 +66,12 @@ ahead as (
 
 told as (
     select
+        {%- for series in known %}
+        arg_min(value, distance) filter (where series = '{{ series }}')::double as {{ series }},
+        arg_min(age_days, distance) filter (where series = '{{ series }}') as {{ series }}_age_days,
+        {%- endfor %}
         location_id,
         day
-        {%- for series in known %},
-        arg_min(value, distance) filter (where series = '{{ series }}')::double as {{ series }},
-        arg_min(age_days, distance) filter (where series = '{{ series }}') as {{ series }}_age_days
-        {%- endfor %}
     from places
     group by location_id, day
 ),

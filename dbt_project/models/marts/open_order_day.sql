@@ -1,4 +1,5 @@
--- What was on order as each day closed: of every line what was ordered, by the version known, less what was known to have come.
+-- What was on order as each day closed: of every line what was ordered, by the version known, less what was known to
+-- have come.
 with
 
 versions as (

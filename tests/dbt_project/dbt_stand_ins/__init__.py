@@ -3,6 +3,7 @@
 from typing import Any
 
 _VARIABLES: dict[str, Any] = {
+    "day_closes_after_hours": 0,
     "entities": {},
     "business_rules": {"item_code_case": "upper"},
     "assumptions": {
