@@ -36,7 +36,8 @@ def test_redis_holds_what_history_says_and_newer_pushes(
     then = historical(company, release, rows)
     assert then["demand_units"].null_count() == 1
     assert_frame_equal(online(company, rows), then)
-    pushed = {"item_id": ["I0"], "location_id": ["L1"], "on_hand_units": [3.0], "is_stockout": [False]}
+    pushed = {"item_id": ["I0"], "location_id": ["L1"], "on_hand_units": [3.0], "on_hand_age_days": [0]}
+    pushed |= {"is_stockout": [False]}
     moments = {"as_of_ts": [moment + timedelta(hours=1)], "known_at": [moment + timedelta(hours=1)]}
     open_store(company).write_to_online_store("inventory", pl.DataFrame(pushed | moments).to_pandas())
     (company.feast / "online.json").unlink()
