@@ -1,4 +1,3 @@
--- depends_on: {{ ref('dim_unit_conversion') }}, {{ ref('fct_exchange_rate') }}, {{ ref('dim_location') }}
 with
 
 corrected as (
@@ -43,7 +42,7 @@ final as (
         conformed_item_id as item_id,
         quantity_units,
         unit_price,
-        amount as revenue,
+        line_value as revenue,
         line_class,
         line_class in ('sale', 'return', 'cancellation') as counts_as_demand,
         greatest(coalesce(_known_at, {{ sold_day() }} + interval 1 day), conversion_known_at) as known_at,
