@@ -42,6 +42,25 @@ qualify row_number() over (
 ) = 1
 {%- endmacro %}
 
+{# Every version of every row of an entity, in stock-keeping units and the company's currency, known when it could be converted. #}
+{% macro every_version(entity, has_item=true) -%}
+with
+
+newest as (
+    select
+        *
+        {%- if has_item %},
+        {{ conformed_item('item_id') }} as conformed_item_id
+        {%- endif %}
+    from {{ ref('stg_' ~ entity) }}
+),
+
+{{ converted_lines(entity) }}
+
+select * replace (greatest(_known_at, conversion_known_at) as _known_at)
+from lines
+{%- endmacro %}
+
 {# Every version of every purchase order line, with what its order says for it. A select. #}
 {% macro every_order_line() -%}
 select
@@ -54,7 +73,9 @@ select
     coalesce(lines._known_at, coalesce(lines.ordered_on, orders.ordered_on) + interval 1 day) as known_at,
     lines._file,
     lines._line
-from {{ ref('stg_purchase_order_line') }} as lines
+from (
+    {{ every_version('purchase_order_line') | indent(4) }}
+) as lines
 left join (
     select *
     from {{ ref('stg_purchase_order') }}

@@ -1,7 +1,9 @@
--- One pass over the dense panel. Units are whole, so sums are exact: the same input gives the same bits. They are over the
--- days as they are known in the end; for days whose value came late, the few closings in between are corrected by the
--- difference.
 {%- set windows = [7, 28, 91] %}
+{%- set by_day = 'partition by item_id, location_id order by day' %}
+{%- set sums = ['units_7', 'units_28', 'units_91', 'squares_28', 'squares_91', 'selling_days_28', 'selling_days_91'] %}
+-- One pass over the dense panel. Units are whole, so sums are exact: the same input gives the same bits. They are over
+-- the days as they are known in the end; for days whose value came late, the few closings in between are corrected by
+-- the difference.
 with
 
 span as (
@@ -176,13 +178,13 @@ quantiles_then as (
         quantile_disc(coalesce(differences.units_then, demand.units, 0), [0.5, 0.9]) as quantiles
     from (
         select
-            item_id,
-            location_id,
-            day,
-            unnest(generate_series(day - interval 27 day, day, interval 1 day))::date as about
-        from differences
-        where day - about < 28
-        group by item_id, location_id, day
+            late.item_id,
+            late.location_id,
+            late.day,
+            unnest(generate_series(late.day - interval 27 day, late.day, interval 1 day))::date as about
+        from differences as late
+        where late.day - late.about < 28
+        group by late.item_id, late.location_id, late.day
     ) as closings
     inner join series
         on
@@ -235,7 +237,9 @@ price_versions as (
         coalesce(_known_at, valid_from::timestamp) as known_at,
         _file,
         _line
-    from {{ ref('stg_price') }}
+    from (
+        {{ every_version('price') | indent(8) }}
+    ) as versions
 ),
 
 prices as (
@@ -314,7 +318,9 @@ readings as (
             stg.on_hand_units,
             (stg.snapshot_date, coalesce(stg._known_at, stg.snapshot_date + interval 1 day), stg._file, stg._line)
         ) as on_hand_units
-    from {{ ref('stg_inventory_snapshot') }} as stg
+    from (
+        {{ every_version('inventory_snapshot') | indent(8) }}
+    ) as stg
     inner join series
         on {{ conformed_item('stg.item_id') }} = series.item_id and stg.location_id = series.location_id
     group by all
@@ -347,7 +353,7 @@ panel as (
             and days.day = {{ name }}.day
     {%- endfor %}
 ),
-{%- set by_day = 'partition by item_id, location_id order by day' %}
+
 running as (
     select
         *,
@@ -398,15 +404,14 @@ lagged as (
 as_known as (
     select
         lagged.* replace (
-            {%- for name in ['units_7', 'units_28', 'units_91', 'squares_28', 'squares_91', 'selling_days_28',
-                'selling_days_91', 'lag_7', 'lag_14', 'lag_28'] %}
+            lagged.units + coalesce(corrections.lag_0, 0) as units,
+            {%- for name in sums + ['lag_7', 'lag_14', 'lag_28'] %}
             lagged.{{ name }} + coalesce(corrections.{{ name }}, 0) as {{ name }},
             {%- endfor %}
             {%- for weekday in range(1, 8) %}
             lagged.units_dow_{{ weekday }} + coalesce(corrections.units_dow_{{ weekday }}, 0)
                 as units_dow_{{ weekday }},
             {%- endfor %}
-            lagged.units + coalesce(corrections.lag_0, 0) as units,
             greatest(lagged.last_sale_day, corrections.last_sale_day) as last_sale_day,
             coalesce(quantiles_then.quantiles, lagged.quantiles) as quantiles
         )

@@ -14,7 +14,9 @@ versions as (
         coalesce(_known_at, valid_from::timestamp) as known_at,
         _file,
         _line
-    from {{ ref('stg_freight_rate') }}
+    from (
+        {{ every_version('freight_rate', has_item=false) | indent(8) }}
+    ) as lines
 ),
 
 changes as (

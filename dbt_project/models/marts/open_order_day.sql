@@ -28,7 +28,9 @@ receipt_versions as (
             partition by receipt_id, receipt_line
             order by _known_at nulls first, _file, _line
         ) as superseded_at
-    from {{ ref('stg_goods_receipt') }}
+    from (
+        {{ every_version('goods_receipt', has_item=false) | indent(8) }}
+    ) as receipts
 ),
 
 received as (
@@ -87,16 +89,13 @@ open_lines as (
     )
 ),
 
--- Item and place of a line do not change; a line in other units is counted by the factor of its newest version.
+-- Item and place of a line are those of its newest version.
 changes as (
     select
         lines.item_id,
         locations.purchasing_location_id as location_id,
         open_lines.day,
-        (
-            open_lines.open_units
-            - lag(open_lines.open_units, 1, 0) over by_day
-        ) * coalesce(lines.ordered_units / nullif(lines.original_quantity, 0), 1) as units,
+        open_lines.open_units - lag(open_lines.open_units, 1, 0) over by_day as units,
         (open_lines.open_units > 0)::integer - lag((open_lines.open_units > 0)::integer, 1, 0) over by_day as lines
     from open_lines
     inner join {{ ref('fct_purchase_order_line') }} as lines
@@ -127,7 +126,7 @@ final as (
         location_id,
         day,
         {{ closing('day') }},
-        round(sum(units) over so_far)::bigint as on_order_units,
+        (sum(units) over so_far)::bigint as on_order_units,
         (sum(lines) over so_far)::bigint as open_order_lines
     from daily
     window so_far as (

@@ -15,7 +15,9 @@ versions as (
         coalesce(is_preferred, false) as is_preferred,
         _file,
         _line
-    from {{ ref('stg_supplier_item') }}
+    from (
+        {{ every_version('supplier_item') | indent(8) }}
+    ) as lines
 ),
 
 begun as (

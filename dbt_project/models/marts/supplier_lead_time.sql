@@ -27,7 +27,9 @@ first_receipts as (
             receipts.received_on,
             (coalesce(receipts._known_at, receipts.received_on + interval 1 day), receipts.received_on)
         ) as received_on
-    from {{ ref('stg_goods_receipt') }} as receipts
+    from (
+        {{ every_version('goods_receipt', has_item=false) | indent(8) }}
+    ) as receipts
     inner join lines
         on
             receipts.purchase_order_id = lines.purchase_order_id
