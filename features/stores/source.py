@@ -138,7 +138,7 @@ class LakeSource(DataSource):  # type: ignore[misc]
         if missing := sorted(named - columns):
             raise ValueError(
                 f"LakeSource {self.name!r}: {self.table} has no column {', '.join(missing)}: "
-                "correct the source in features/views.py, or the mart."
+                "correct the source in features/views, or the mart."
             )
 
     @staticmethod
