@@ -78,7 +78,6 @@ def test_the_writer_is_alone(definitions: dg.Definitions) -> None:
         for node in definitions.resolve_job_def("daily").all_node_defs
         if isinstance(node, dg.OpDefinition)
     }
-    assert writers.pop("features__online_store") is None
     assert set(writers.values()) == {"lake_writer"}
 
 
