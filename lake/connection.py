@@ -220,10 +220,12 @@ def tables_state(
 def table_exists(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> bool:
     """Say whether `lake.<schema>.<table>` exists at the snapshot the connection reads.
 
-    It asks for no row of it: `information_schema` would read what the catalogue knows of every table, .5 CPU s.
+    It asks for that table's columns: `information_schema` would read what the catalogue knows of every table, .5 CPU s,
+    and a query of the table itself would, where it is missing and its name ends as a file's does, look for that file.
     """
+    name = f"{ALIAS}.{quoted_name(schema)}.{quoted_name(table)}"
     try:
-        connection.execute(f"SELECT 1 FROM {ALIAS}.{quoted_name(schema)}.{quoted_name(table)} LIMIT 0")
+        connection.execute(f"SELECT 1 FROM pragma_table_info({quoted_text(name)}) LIMIT 1")
     except duckdb.CatalogException:
         return False
     return True

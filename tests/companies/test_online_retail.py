@@ -220,7 +220,7 @@ def test_units_and_revenue_tie_from_the_export_to_demand(company: Company, lines
         "money_after": {"plain_sale", "cancellation_order"},
     }.items()}  # fmt: skip
     assert {name: int(rows["fct_demand"][name] * 10_000) for name in of_class} == of_class
-    assert rows["fct_demand"]["units_before"] == lines["units"].sum()
+    assert rows["fct_demand"]["units_before"] == int(lines["units"].sum())
 
 
 @pytest.mark.usefixtures("report")

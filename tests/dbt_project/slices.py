@@ -139,6 +139,7 @@ def dbt_in_process(patch: pytest.MonkeyPatch) -> Iterator[None]:
     patch.setattr(transform, "_run_dbt", run)
     patch.setattr(dbt_files, "_variables", lambda *of: variables(*of) | {"most_work_of_a_part": 10**6})
     patch.setenv("DBT_EXCLUDE_RESOURCE_TYPES", "test unit_test")
+    patch.setenv("STOCKLAKE_BUILD_BY_SLICES", "1")
     before = Path.cwd()
     try:
         yield

@@ -50,8 +50,9 @@ def _world(seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 def _stockout_days(days: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
     """Run the model's own SQL over what the world's systems would report."""
-    sql = (SOURCE_PROJECT / "models" / "marts" / "stockout_day.sql").read_text(encoding="utf-8")
-    query = jinja2.Environment().from_string(sql).render(ref=str)
+    files = ("macros/unconstrained_demand.sql", "models/marts/stockout_day.sql")
+    sql = "".join((SOURCE_PROJECT / file).read_text(encoding="utf-8") for file in files)
+    query = jinja2.Environment().from_string(sql).render(ref=str, config=lambda **_: "")
     keys = "format('I{:04}', item) AS item_id, format('S{}', place) AS location_id, date '2025-01-01' + day::int AS"
     with duckdb.connect() as connection:
         connection.register("days", days)

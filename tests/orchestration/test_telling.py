@@ -173,9 +173,13 @@ def test_of_a_build_that_failed_each_model_says_how_it_ended(small_home: SmallHo
     )
     telling.build_failed(house, state)
     assert state.errors == {"dbt.core.fct_demand": "Binder Error: no such column"}
-    assert state.aborted == {"dbt.marts.item_location_day", "dbt.marts.item_location_future"} | {
-        name for name in state.jobs if name.startswith("dbt.marts.int_")
+    built = {
+        result["unique_id"].split(".")[-1] for result in results["results"] if result["status"] == "success"
     }
+    assert {"dbt.marts.item_location_day", "dbt.marts.item_location_future"} <= state.aborted
+    assert state.aborted == {name for name in state.jobs if name.split(".")[-1] not in built} - set(
+        state.errors
+    )
     assert (
         transform.newest_report(
             House(Company("x", tmp_path, tmp_path / "none", company.settings), (), house.lake).company
