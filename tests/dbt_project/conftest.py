@@ -1,9 +1,14 @@
 """One build of the tiny company for the whole session: dbt itself costs seconds."""
 
+import os
+import pickle
+import shutil
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import polars as pl
 import pytest
+from filelock import FileLock
 
 from lake import transform
 from lake.company import Company
@@ -42,8 +47,23 @@ def tables(company: Company) -> dict[str, pl.DataFrame]:
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """Built twice in a row; no test has to pass twice. goods_receipt has a contract but never arrived."""
-    company = tiny.company(tmp_path_factory.mktemp("tiny"))
+    """For reading: made by the first worker that asks."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "tiny"
+    kept = folder / "built.pickle"
+    with FileLock(f"{folder}.lock"):
+        if not kept.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            made = pickle.dumps(_build(folder))
+            kept.write_bytes(made)
+    found: Built = pickle.loads(kept.read_bytes())
+    return found
+
+
+def _build(folder: Path) -> Built:
+    """Build twice in a row; no test has to pass twice. goods_receipt has a contract but never arrived."""
+    company = tiny.company(folder)
     raw = tiny.generate()
     lake = Lake.of(company)
     for entity, rows in raw.tables.items():

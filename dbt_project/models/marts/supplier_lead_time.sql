@@ -21,7 +21,7 @@ first_receipts as (
         receipts.purchase_order_id,
         receipts.purchase_order_line,
         greatest(
-            min(coalesce(receipts._known_at, receipts.received_on + interval 1 day)), any_value(lines.known_at)
+            min(coalesce(receipts._known_at, receipts.received_on + interval 1 day)), any_value(ordered.known_at)
         ) as known_at,
         arg_min(
             receipts.received_on,
@@ -30,10 +30,10 @@ first_receipts as (
     from (
         {{ every_version('goods_receipt', has_item=false) | indent(8) }}
     ) as receipts
-    inner join lines
+    inner join lines as ordered
         on
-            receipts.purchase_order_id = lines.purchase_order_id
-            and receipts.purchase_order_line = lines.purchase_order_line
+            receipts.purchase_order_id = ordered.purchase_order_id
+            and receipts.purchase_order_line = ordered.purchase_order_line
     where receipts.received_units > 0
     group by receipts.purchase_order_id, receipts.purchase_order_line
 ),
