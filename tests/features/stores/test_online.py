@@ -1,9 +1,8 @@
 """Both online stores against Feast's stock ones: the same bytes, never back in time, whole or not at all."""
 
 import asyncio
-import os
+import multiprocessing
 import random
-import signal
 import threading
 import time
 import warnings
@@ -77,6 +76,12 @@ def store(blocks: dict[str, dict[str, Any]], tmp_path: Path) -> FeatureStore:
 def put(store: FeatureStore, table: pa.Table) -> int:
     view = store.get_feature_view("everything")
     return int(store.provider.online_store.put(store.config, view, batch_of_table(view, table)))
+
+
+def put_for_ever(folder: Path, block: dict[str, Any], table: pa.Table) -> None:
+    store = open_feast(folder, block, apply=False)
+    while True:
+        put(store, table)
 
 
 def read(store: FeatureStore, count: int = 5) -> pl.DataFrame:
@@ -235,22 +240,19 @@ def test_killed_half_way_and_repeated_is_once(
     count = 3_000
     put(store, rows(count, an_int64=0, a_text="0"))
     newer = rows(count, at=NOON, an_int64=1, a_text="1")
-    child = os.fork()
-    if child == 0:
-        try:
-            mine = open_feast(tmp_path, blocks["ours"], apply=False)
-            while True:
-                put(mine, newer)
-        finally:
-            os._exit(1)
+    # Not a fork: other tests of this worker may have started JAX, whose threads do not survive one.
+    writer = multiprocessing.get_context("spawn").Process(
+        target=put_for_ever, args=(tmp_path, blocks["ours"], newer)
+    )
+    writer.start()
     seen: set[int] = set()
     deadline = time.monotonic() + 60
     while 1 not in seen:
         assert time.monotonic() < deadline
         seen = set(read(store, count)["an_int64"])
         time.sleep(0.005)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
+    writer.kill()
+    writer.join()
     half = read(store, count)
     assert half["an_int64"].cast(pl.String).to_list() == half["a_text"].to_list()
     put(store, newer)

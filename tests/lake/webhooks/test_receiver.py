@@ -122,7 +122,14 @@ def test_who_sends_slowly_does_not_hold_the_receiver(tmp_path, monkeypatch):
     import uvicorn
 
     server = uvicorn.Server(
-        uvicorn.Config(app, host="127.0.0.1", port=port, http=serving.Impatient, log_config=None)
+        uvicorn.Config(
+            app,
+            host="127.0.0.1",
+            port=port,
+            http=serving.Impatient,
+            log_config=None,
+            timeout_keep_alive=1,  # far from the patience of `_answer`
+        )
     )
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -144,7 +151,7 @@ def test_who_sends_slowly_does_not_hold_the_receiver(tmp_path, monkeypatch):
 
 def _answer(port, said):
     """Send and keep the connection open; return what comes until the other side closes it."""
-    with socket.create_connection(("127.0.0.1", port), 5) as connection:
+    with socket.create_connection(("127.0.0.1", port), 30) as connection:
         connection.sendall(said)
         found = b""
         while more := connection.recv(65536):
