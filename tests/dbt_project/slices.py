@@ -24,6 +24,8 @@ SLICED = {
     "core.fct_promotion", "marts.int_series_span", "marts.item_location_day",
 }  # fmt: skip
 CHAIN = " ".join(sorted(name.partition(".")[2] for name in SLICED)) + (
+    # Staging's views too: which codes they translate depends on the crosswalk.
+    " stg_sales_order_line stg_inventory_snapshot stg_price stg_promotion stg_item stg_location"
     " business_span stockout_day dim_item dim_location dim_unit_conversion fct_exchange_rate int_active_series"
     " int_series_promotion_day"
 )
