@@ -47,6 +47,7 @@ ALIKE = {
     "core.fct_sales_order_line": ("order_id", "order_line"),
     "core.fct_demand": ("item_id", "location_id", "demand_date"),
     "marts.item_location_day": ("item_id", "location_id", "day"),
+    "marts.item_location_feature": ("item_id", "location_id", "day"),
     "marts.item_location_future": ("item_id", "location_id", "day"),
 }
 """Tables that the script makes too, and their keys."""

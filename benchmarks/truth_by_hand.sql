@@ -51,6 +51,27 @@ series as (
     having max(demand_date) > any_value(as_of) - interval 365 day
 ),
 days as (
+    select item_id, location_id, unnest(generate_series(first_day, as_of, interval 1 day))::date as day
+    from series cross join span
+)
+select
+    days.item_id, days.location_id, days.day, days.day + interval 1 day as as_of_ts,
+    greatest(days.day + interval 1 day, demand.known_at) as known_at, coalesce(demand.demand_units, 0) as demand_units,
+    null::bigint as on_hand_units, null::boolean as is_stockout, null::decimal(18, 4) as unit_price, 0.0::double as discount_share,
+    false as is_promoted, coalesce(demand.demand_units, 0)::double as unconstrained_demand_units, 'observed' as demand_method
+from days left join by_hand.main.fct_demand as demand
+    on days.item_id = demand.item_id and days.location_id = demand.location_id and days.day = demand.demand_date;
+
+create or replace table by_hand.main.item_location_feature as
+with
+span as (select max(sold_on) as as_of from lake.raw.till_line),
+series as (
+    select item_id, location_id, min(demand_date) as first_day
+    from by_hand.main.fct_demand
+    where sold_units > 0
+    group by all
+),
+days as (
     select item_id, location_id, first_day, unnest(generate_series(first_day, as_of, interval 1 day))::date as day
     from series cross join span
 ),
@@ -58,8 +79,7 @@ panel as (
     select
         days.*,
         (days.day - days.first_day) + 1 as age,
-        coalesce(demand.demand_units, 0) as demand_units,
-        demand.known_at as demand_known_at,
+        coalesce(demand.demand_units, 0) as units,
         case when demand.demand_units > 0 then days.day end as sale_day
     from days left join by_hand.main.fct_demand as demand
         on days.item_id = demand.item_id and days.location_id = demand.location_id and days.day = demand.demand_date
@@ -67,23 +87,26 @@ panel as (
 windowed as (
     select
         *,
-        lag(demand_units, 7) over days as lag_7,
-        lag(demand_units, 14) over days as lag_14,
-        lag(demand_units, 28) over days as lag_28,
-        avg(demand_units) over last_7 as mean_7,
-        avg(demand_units) over last_28 as mean_28,
-        avg(demand_units) over last_91 as mean_91,
-        stddev_samp(demand_units) over last_28 as std_28,
-        avg(demand_units) filter (isodow(day) = 1) over last_28 as dow_mean_1,
-        avg(demand_units) filter (isodow(day) = 2) over last_28 as dow_mean_2,
-        avg(demand_units) filter (isodow(day) = 3) over last_28 as dow_mean_3,
-        avg(demand_units) filter (isodow(day) = 4) over last_28 as dow_mean_4,
-        avg(demand_units) filter (isodow(day) = 5) over last_28 as dow_mean_5,
-        avg(demand_units) filter (isodow(day) = 6) over last_28 as dow_mean_6,
-        avg(demand_units) filter (isodow(day) = 7) over last_28 as dow_mean_7,
+        lag(units, 7) over days as lag_7,
+        lag(units, 14) over days as lag_14,
+        lag(units, 28) over days as lag_28,
+        avg(units) over last_7 as mean_7,
+        avg(units) over last_28 as mean_28,
+        avg(units) over last_91 as mean_91,
+        stddev_samp(units) over last_28 as std_28,
+        quantile_disc(units, [0.5, 0.9]) over last_28 as quantiles,
+        avg(units) filter (isodow(day) = 1) over last_28 as dow_mean_1,
+        avg(units) filter (isodow(day) = 2) over last_28 as dow_mean_2,
+        avg(units) filter (isodow(day) = 3) over last_28 as dow_mean_3,
+        avg(units) filter (isodow(day) = 4) over last_28 as dow_mean_4,
+        avg(units) filter (isodow(day) = 5) over last_28 as dow_mean_5,
+        avg(units) filter (isodow(day) = 6) over last_28 as dow_mean_6,
+        avg(units) filter (isodow(day) = 7) over last_28 as dow_mean_7,
         count(*) filter (sale_day is null) over last_28 as zero_days,
-        max(sale_day) over days as last_sale_day,
-        max(demand_known_at) over last_91 as demand_known_at_91
+        count(sale_day) over last_91 as selling_days,
+        sum(units) over last_91 as units_91,
+        sum(units * units) over last_91 as squares_91,
+        max(sale_day) over days as last_sale_day
     from panel
     window
         days as (partition by item_id, location_id order by day),
@@ -92,13 +115,16 @@ windowed as (
         last_91 as (partition by item_id, location_id order by day rows 90 preceding)
 )
 select
-    item_id, location_id, day, day + interval 1 day as as_of_ts, greatest(day + interval 1 day, demand_known_at_91) as known_at,
-    demand_units, lag_7, lag_14, lag_28, mean_7, mean_28, mean_91, std_28,
+    item_id, location_id, day, day + interval 1 day as as_of_ts, day + interval 1 day as known_at,
+    units as demand_units, lag_7, lag_14, lag_28, mean_7, mean_28, mean_91, std_28, quantiles[1] as median_28, quantiles[2] as p90_28,
     dow_mean_1, dow_mean_2, dow_mean_3, dow_mean_4, dow_mean_5, dow_mean_6, dow_mean_7,
-    zero_days / least(28, age) as zero_share_28, (day - last_sale_day)::integer as days_since_last_sale,
-    null::bigint as on_hand_units, null::boolean as is_stockout, null::decimal(18, 4) as unit_price, 0.0::double as discount_share,
-    false as is_promoted, demand_units::double as unconstrained_demand_units, 'observed' as demand_method
-from windowed;
+    zero_days / least(28, age) as zero_share_28, least(91, age) / nullif(selling_days, 0) as demand_interval_91,
+    case when selling_days > 1 then squares_91 * selling_days / (units_91 * units_91)::double - 1 end as size_cv2_91,
+    (day - last_sale_day)::integer as days_since_last_sale, null::decimal(18, 4) as unit_price, 0.0::double as discount_share,
+    false as is_promoted, 0.0::double as promoted_share_28, null::bigint as on_hand_units, null::integer as on_hand_age_days,
+    null::boolean as is_stockout
+from windowed
+where day - last_sale_day < 365;
 
 create or replace table by_hand.main.item_location_future as
 select
@@ -122,6 +148,9 @@ from (select item_id, location_id, demand_date from by_hand.main.fct_demand grou
 union all
 select 'a day of a series twice', count(*)
 from (select item_id, location_id, day from by_hand.main.item_location_day group by all having count(*) > 1)
+union all
+select 'a row of features twice', count(*)
+from (select item_id, location_id, day from by_hand.main.item_location_feature group by all having count(*) > 1)
 union all
 select 'a coming day of a series twice', count(*)
 from (select item_id, location_id, day from by_hand.main.item_location_future group by all having count(*) > 1)

@@ -1,12 +1,7 @@
 {#
     The two ways to the days of marts.item_location_day: all of them, or few. Both end in a CTE `gathered` with the same columns
-    and the same values: demand is whole units, so every sum is exact, whatever the threads do.
+    and the same values.
 #}
-
-{# Units so many days ago; a series sold nothing before it began. #}
-{% macro units_ago(days) -%}
-    {{ 'demand_units' if days == 0 else 'back_' ~ days }}
-{%- endmacro %}
 
 {# All days, in one pass over the dense panel. #}
 {% macro all_days() -%}
@@ -43,12 +38,9 @@ panel as (
         days.item_id,
         days.location_id,
         days.day,
-        (days.day - days.first_day)::integer as age_days,
         coalesce(demand.demand_units, 0) as demand_units,
         demand.known_at as demand_known_at,
-        case when demand.demand_units > 0 then days.day end as sale_day,
-        case when demand.demand_units > 0 and demand.revenue > 0 then demand.revenue / demand.demand_units end
-            as realised_price,
+        {{ realised_price('demand') }} as realised_price,
         price_changes.local_price,
         price_changes.local_known_at,
         price_changes.general_price,
@@ -66,61 +58,33 @@ panel as (
             and days.day = price_changes.day
 ),
 
--- A row with the units of the 28 days behind it: a lag costs a sixth of a sum over a window.
-spread as (
+gathered as (
     select
-        *,
-        {%- for days in range(1, 29) %}
-        lag(demand_units, {{ days }}, 0) over so_far as back_{{ days }},
-        {%- endfor %}
-        sum(demand_units) over last_91 as units_91,
-        max(demand_known_at) over last_91 as demand_known_at_91,
-        last_value(sale_day ignore nulls) over so_far as last_sale_day,
+        item_id,
+        location_id,
+        day,
+        demand_units,
+        demand_known_at,
         last_value(local_price ignore nulls) over so_far as local_price_in_force,
         last_value(local_known_at ignore nulls) over so_far as local_price_known_at,
         last_value(general_price ignore nulls) over so_far as general_price_in_force,
         last_value(general_known_at ignore nulls) over so_far as general_price_known_at,
         last_value(realised_price ignore nulls) over so_far as last_realised_price
     from panel
-    window
-        so_far as (
-            partition by item_id, location_id order by day rows between unbounded preceding and current row
-        ),
-        last_91 as (partition by item_id, location_id order by day rows between 90 preceding and current row)
-),
-
--- Units of each 7th day of the last 28, from 0 to 6 days ago on: weekdays, whichever they are.
-summed as (
-    select
-        *,
-        {%- for ago in range(7) %}
-        {{ units_ago(ago) }} + {{ units_ago(ago + 7) }} + {{ units_ago(ago + 14) }} + {{ units_ago(ago + 21) }} as every_7th_{{ ago }},
-        {%- endfor %}
-        {% for ago in range(7) %}{{ units_ago(ago) }}{{ ' + ' if not loop.last }}{% endfor %} as units_7,
-        {% for ago in range(28) %}{{ units_ago(ago) }} * {{ units_ago(ago) }}{{ ' + ' if not loop.last }}{% endfor %} as squares_28,
-        {% for ago in range(28) %}({{ units_ago(ago) }} > 0)::integer{{ ' + ' if not loop.last }}{% endfor %} as selling_days_28
-    from spread
-),
-
-gathered as (
-    select
-        * exclude ({% for days in range(1, 29) %}back_{{ days }}{{ ', ' if not loop.last }}{% endfor %}),
-        {% for ago in range(7) %}every_7th_{{ ago }}{{ ' + ' if not loop.last }}{% endfor %} as units_28,
-        {%- for days in [7, 14, 28] %}
-        case when age_days >= {{ days }} then back_{{ days }} end as lag_{{ days }},
-        {%- endfor %}
-        {%- for weekday in range(1, 8) %}
-        case (isodow(day) - {{ weekday }} + 7) % 7
-            {%- for ago in range(7) %} when {{ ago }} then every_7th_{{ ago }}{% endfor %}
-        end as units_dow_{{ weekday }}{{ ',' if not loop.last }}
-        {%- endfor %}
-    from summed
+    window so_far as (
+        partition by item_id, location_id order by day rows between unbounded preceding and current row
+    )
 )
 {%- endmacro %}
 
+{# What a unit brought on a day on which something was sold. #}
+{% macro realised_price(demand) -%}
+case when {{ demand }}.demand_units > 0 and {{ demand }}.revenue > 0 then {{ demand }}.revenue / {{ demand }}.demand_units end
+{%- endmacro %}
+
 {#
-    The days of `affected`: each gathers the 91 days behind it. What lies further back (the last sale, the price of the last
-    sale) stands in the row before the first day of a run of such days, which is as it was.
+    The days of `affected`. What lies further back, the price of the last sale, stands in the row before the first day of a run
+    of such days, which is as it was.
 #}
 {% macro some_days(plan) -%}
 days as (
@@ -138,48 +102,9 @@ days as (
     where not affected.is_estimate and affected.day between series.first_day and span.as_of
 ),
 
-recent as (
+sold as (
     select * from demand
-    where demand_date between date {{ quoted_list([plan.bounds.day.first]) }} - 90 and {{ quoted_list([plan.bounds.day.last]) }}
-),
-
-behind as (
-    select
-        days.item_id,
-        days.location_id,
-        days.day,
-        days.run,
-        (days.day - days.first_day)::integer as age_days,
-        {%- for days in [7, 28, 91] %}
-        coalesce(sum(recent.demand_units) filter (where recent.demand_date > days.day - {{ days }}), 0) as units_{{ days }},
-        {%- endfor %}
-        {%- for days in [0, 7, 14, 28] %}
-        coalesce(max(recent.demand_units) filter (where recent.demand_date = days.day - {{ days }}), 0) as back_{{ days }},
-        {%- endfor %}
-        {%- for weekday in range(1, 8) %}
-        coalesce(
-            sum(recent.demand_units) filter (
-                where recent.demand_date > days.day - 28 and isodow(recent.demand_date) = {{ weekday }}
-            ),
-            0
-        ) as units_dow_{{ weekday }},
-        {%- endfor %}
-        coalesce(
-            sum(recent.demand_units * recent.demand_units) filter (where recent.demand_date > days.day - 28), 0
-        ) as squares_28,
-        count(*) filter (where recent.demand_units > 0 and recent.demand_date > days.day - 28) as selling_days_28,
-        max(recent.demand_date) filter (where recent.demand_units > 0) as last_sale_day,
-        arg_max(recent.revenue / recent.demand_units, recent.demand_date) filter (
-            where recent.demand_units > 0 and recent.revenue > 0
-        ) as last_realised_price,
-        max(recent.known_at) as demand_known_at_91
-    from days
-    left join recent
-        on
-            days.item_id = recent.item_id
-            and days.location_id = recent.location_id
-            and recent.demand_date between greatest(days.day - 90, days.first_day) and days.day
-    group by days.item_id, days.location_id, days.day, days.run, days.first_day
+    where demand_date between date {{ quoted_list([plan.bounds.day.first]) }} and {{ quoted_list([plan.bounds.day.last]) }}
 ),
 
 runs as (
@@ -197,7 +122,6 @@ carried as (
         runs.item_id,
         runs.location_id,
         runs.run,
-        built.day - built.days_since_last_sale as last_sale_day,
         built.unit_price
     from {{ this }} as built
     inner join runs
@@ -230,30 +154,28 @@ priced as (
 
 gathered as (
     select
-        behind.* exclude (last_sale_day, last_realised_price, back_0, back_7, back_14, back_28),
-        behind.back_0 as demand_units,
-        {%- for days in [7, 14, 28] %}
-        case when behind.age_days >= {{ days }} then behind.back_{{ days }} end as lag_{{ days }},
-        {%- endfor %}
-        coalesce(max(behind.last_sale_day) over so_far, carried.last_sale_day) as last_sale_day,
-        coalesce(
-            last_value(behind.last_realised_price ignore nulls) over so_far, carried.unit_price
-        ) as last_realised_price,
+        days.item_id,
+        days.location_id,
+        days.day,
+        coalesce(sold.demand_units, 0) as demand_units,
+        sold.known_at as demand_known_at,
         priced.local_price_in_force,
         priced.local_price_known_at,
         priced.general_price_in_force,
-        priced.general_price_known_at
-    from behind
+        priced.general_price_known_at,
+        coalesce(
+            last_value({{ realised_price('sold') }} ignore nulls) over so_far, carried.unit_price
+        ) as last_realised_price
+    from days
+    left join sold
+        on days.item_id = sold.item_id and days.location_id = sold.location_id and days.day = sold.demand_date
     left join carried
-        on behind.item_id = carried.item_id and behind.location_id = carried.location_id and behind.run = carried.run
+        on days.item_id = carried.item_id and days.location_id = carried.location_id and days.run = carried.run
     left join priced
-        on
-            behind.item_id = priced.item_id
-            and behind.location_id = priced.location_id
-            and behind.day = priced.day
+        on days.item_id = priced.item_id and days.location_id = priced.location_id and days.day = priced.day
     window so_far as (
-        partition by behind.item_id, behind.location_id, behind.run
-        order by behind.day rows between unbounded preceding and current row
+        partition by days.item_id, days.location_id, days.run
+        order by days.day rows between unbounded preceding and current row
     )
 )
 {%- endmacro %}

@@ -1,7 +1,6 @@
 """item_location_day once more, in plain Python, a row at a time, from the raw rows: nothing shared with the SQL."""
 
 from datetime import date, datetime, timedelta
-from statistics import mean, stdev
 from typing import Any
 
 from tests.dbt_project.tiny import AS_OF, ITEMS, STORES, Tiny
@@ -26,7 +25,7 @@ def _series(raw: Tiny, item: str, store: str) -> list[Row]:
     days = [first + timedelta(days=n) for n in range((AS_OF - first).days + 1)]
     units = {day: max(demand[day][0], 0) if day in demand else 0 for day in days}
     known = {day: demand[day][1] for day in days if day in demand}
-    return [_row(raw, item, store, day, days, units, known) for day in days]
+    return [_row(raw, item, store, day, units, known) for day in days]
 
 
 def _row(
@@ -34,18 +33,9 @@ def _row(
     item: str,
     store: str,
     day: date,
-    days: list[date],
     units: dict[date, int],
     known: dict[date, datetime],
 ) -> Row:
-    def back(length: int) -> list[date]:
-        return [one for one in days if day - timedelta(days=length) < one <= day]
-
-    def lag(length: int) -> int | None:
-        return units.get(day - timedelta(days=length))
-
-    month = [units[one] for one in back(28)]
-    sale_days = [one for one in days if one <= day and units[one] > 0]
     stock = _stock(raw, item, store, day)
     price, price_known = _price(raw, item, store, day)
     discounts = [p for p in raw.tables["promotion"] if _holds(p, item, store, day)]
@@ -53,35 +43,23 @@ def _row(
     knowns = [
         midnight,
         price_known,
-        *(known[one] for one in back(91) if one in known),
         *(p["_known_at"] for p in discounts),
     ]
+    if day in known:
+        knowns.append(known[day])
     if stock:
         knowns.append(stock[1])
-    row: Row = {
+    return {
         "day": day,
         "as_of_ts": midnight,
         "known_at": max(knowns),
         "demand_units": units[day],
-        "lag_7": lag(7),
-        "lag_14": lag(14),
-        "lag_28": lag(28),
-        "mean_7": mean(units[one] for one in back(7)),
-        "mean_28": mean(month),
-        "mean_91": mean(units[one] for one in back(91)),
-        "std_28": stdev(month) if len(month) > 1 else None,
-        "zero_share_28": mean(value == 0 for value in month),
-        "days_since_last_sale": (day - sale_days[-1]).days if sale_days else None,
         "on_hand_units": stock[0] if stock else None,
         "is_stockout": stock[0] <= 0 if stock else None,
         "unit_price": price,
         "discount_share": max((p["discount_share"] for p in discounts), default=0.0),
         "is_promoted": bool(discounts),
     }
-    for weekday in range(1, 8):
-        same = [units[one] for one in back(28) if one.isoweekday() == weekday]
-        row[f"dow_mean_{weekday}"] = mean(same) if same else None
-    return row
 
 
 def _newest_lines(raw: Tiny, item: str, store: str) -> list[Row]:

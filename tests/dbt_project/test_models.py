@@ -108,20 +108,6 @@ def test_position_of_the_centre_holds_its_stores(built: Built) -> None:
         assert row["newest_file"] == "inventory_snapshot.csv"
 
 
-def test_no_feature_of_a_day_changes_with_later_sales(built: Built) -> None:
-    """The oracle on raw rows cut off after a day gives the day's features as they stand in the mart."""
-    cut = tiny.FIRST + timedelta(days=100)
-    lines = [line for line in built.raw.tables["sales_order_line"] if line["sold_at"].date() <= cut]
-    truncated = oracle.item_location_day(tiny.Tiny(built.raw.tables | {"sales_order_line": lines}))
-    kept = {row["item_id"] + row["location_id"]: row for row in _rows_of(built, cut - timedelta(days=30))}
-    for item in tiny.ITEMS:
-        for store in tiny.STORES:
-            row = truncated[(item, store, cut - timedelta(days=30))]
-            assert all(
-                _equal(kept[item + store][c], row[c]) for c in ("mean_7", "mean_28", "lag_7", "std_28")
-            )
-
-
 @pytest.mark.parametrize("path", sorted(SOURCE_PROJECT.glob("models/*/*.sql")), ids=lambda path: path.stem)
 def test_every_model_has_its_yml_with_grain_and_columns(path) -> None:  # type: ignore[no-untyped-def]
     model = yaml.safe_load(path.with_suffix(".yml").read_text())["models"][0]
@@ -170,10 +156,6 @@ def test_columns_are_those_of_the_architecture(built: Built) -> None:
     for table, columns in agreed.items():
         assert table in text
         built.query(f"select {columns} from lake.{'marts' if table == 'supply_option' else 'core'}.{table}")
-
-
-def _rows_of(built: Built, day) -> list[dict]:  # type: ignore[no-untyped-def,type-arg]
-    return built.query(f"select * from lake.marts.item_location_day where day = date '{day}'").to_dicts()
 
 
 def _equal(actual: object, expected: object) -> bool:

@@ -1,7 +1,7 @@
 {{ config(materialized='slices', slice=['item_id', 'location_id', 'day']) }}
 {%- set plan = build_plan() %}
 {%- set weight %}
-select count(*) filter (where not is_estimate) * 91 > {{ var('most_work_of_a_part', 1.5) }} * (select count(*) from {{ this }})
+select count(*) filter (where not is_estimate) > {{ var('most_work_of_a_part', 0.5) }} * (select count(*) from {{ this }})
 from affected
 {%- endset %}
 {%- set affected = slices_to_build(plan, changed_days(plan), weight) %}
@@ -24,9 +24,6 @@ series as (
 described as (
     select
         gathered.*,
-        {%- for days in [7, 28, 91] %}
-        least({{ days }}, gathered.age_days + 1) as days_{{ days }},
-        {%- endfor %}
         inventory.on_hand_units,
         inventory.known_at as inventory_known_at,
         coalesce(promotions.discount_share, 0)::double as discount_share,
@@ -60,29 +57,12 @@ final as (
         day + interval 1 day as as_of_ts,
         greatest(
             day + interval 1 day,
-            demand_known_at_91,
+            demand_known_at,
             inventory_known_at,
             promotion_known_at,
             case when local_price_in_force is not null then local_price_known_at else general_price_known_at end
         ) as known_at,
         demand_units,
-        lag_7,
-        lag_14,
-        lag_28,
-        units_7 / days_7 as mean_7,
-        units_28 / days_28 as mean_28,
-        units_91 / days_91 as mean_91,
-        case
-            when days_28 > 1
-                then sqrt((days_28 * squares_28 - units_28 * units_28)::double / (days_28 * (days_28 - 1)))
-        end as std_28,
-        {%- for weekday in range(1, 8) %}
-        -- Days of the weekday among the last days_28; none yet in a series' first week: null.
-        units_dow_{{ weekday }}
-        / nullif((days_28 + 6 - ((isodow(day) - {{ weekday }} + 7) % 7)) // 7, 0) as dow_mean_{{ weekday }},
-        {%- endfor %}
-        (days_28 - selling_days_28) / days_28 as zero_share_28,
-        (day - last_sale_day)::integer as days_since_last_sale,
         on_hand_units,
         on_hand_units <= 0 as is_stockout,
         coalesce(local_price_in_force, general_price_in_force, last_realised_price)::decimal(18, 4) as unit_price,
