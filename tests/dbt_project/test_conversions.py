@@ -32,13 +32,13 @@ from tests.dbt_project.trading_world import (
     working_days,
 )  # fmt: skip
 
-MODELS = "reconciliation purchase_order_match fct_purchase_order fct_price dim_supplier_item fct_freight_rate"
+MODELS = "reconciliation purchase_order_match fct_purchase_order fct_price dim_supplier_item fct_freight_rate fct_freight_cost"
 AGAIN = "dim_unit_conversion fct_exchange_rate fct_sales_order_line fct_purchase_order_line fct_purchase_order unconverted_row"
 """What is built again for the second state; the other tables stay those of the first."""
 TABLES = (
     "core.fct_sales_order_line core.fct_purchase_order_line core.fct_purchase_order core.fct_goods_receipt"
     " core.fct_supplier_invoice_line core.fct_inventory core.fct_inventory_movement core.fct_stock_count core.fct_price"
-    " core.dim_supplier_item core.fct_freight_rate core.unconverted_row core.dim_location core.business_span"
+    " core.dim_supplier_item core.fct_freight_rate core.fct_freight_cost core.unconverted_row core.dim_location core.business_span"
     " marts.reconciliation marts.purchase_order_match"
 )
 ENTITY = {"till": "sales_order_line", "shop": "sales_order_line"}
@@ -318,6 +318,9 @@ def test_prices_terms_and_rates_convert_and_what_begins_later_by_the_newest_rate
         assert row["rate_per_kg"] == cents(Decimal("0.123456") * factor, "0.000001")
         assert row["minimum_charge"] == cents(Decimal("12.5") * factor)
         assert row["original_rate_per_kg"] == Decimal("0.123456")
+    [shipped] = state.rows("core.fct_freight_cost", "shipment_id", "item_id").values()
+    rate = cents(Decimal("0.123456") * Decimal("0.925"), "0.000001")  # of its departure, in company money
+    assert shipped["shipment_freight_cost"] == shipped["freight_cost"] == cents(200 * rate)
 
 
 def test_everything_is_reconciled_as_it_was_delivered(state: State) -> None:

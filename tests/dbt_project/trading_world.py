@@ -209,6 +209,11 @@ def make(seed: int) -> World:
                 for place in PLACES
                 for mode, currency in (("road", "USD"), ("air", "GBP"), ("sea", "CHF"))
             ],
+            "shipment_event": [
+                {"shipment_id": "SX", "event_type": kind, "event_at": datetime(2025, 3, day, 12), "origin": "V"}
+                | {"destination": "DEN", "mode": "road", "purchase_order_id": "PX", "weight_kg": Decimal(200)}
+                for kind, day in (("departed", 6), ("delivered", 7))
+            ],
         }
     )  # fmt: skip
 

@@ -30,7 +30,9 @@ rates as (
         coalesce(_known_at, valid_from::timestamp) as known_at,
         _file,
         _line
-    from {{ ref('stg_freight_rate') }}
+    from (
+        {{ every_version('freight_rate', has_item=false) | indent(8) }}
+    ) as versions
     union all
     select
         origin,
