@@ -23,7 +23,6 @@ from fastapi import FastAPI, Request
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from features.serving.access import METRICS, Access, Caller, Denied, RateLimit
@@ -32,6 +31,7 @@ from features.serving.definitions import ServedRegistry
 from features.stores.online_reader import OnlineReader
 from lake.company import Company
 from lake.errors import InputError, StocklakeError
+from lake.http_bodies import read_body
 
 BODY_S = 10
 REFRESH_S = 5.0
@@ -289,19 +289,7 @@ async def _body(request: Request, limit_bytes: int) -> bytes:
     length = request.headers.get("content-length", "0")
     if not length.isdecimal() or int(length[:15]) > limit_bytes:
         raise Denied(413, f"announces {length[:20]} bytes")
-    pieces, size = [], 0
-    try:
-        async with asyncio.timeout(BODY_S):
-            async for piece in request.stream():
-                pieces.append(piece)
-                size += len(piece)
-                if size > limit_bytes:
-                    raise Denied(413, f"sends more than {limit_bytes} bytes")
-    except TimeoutError:
-        raise Denied(408, f"has not sent its body in {BODY_S} s") from None
-    except ClientDisconnect:
-        raise Denied(400, "left before its body was whole") from None
-    return b"".join(pieces)
+    return await read_body(request, limit_bytes, BODY_S, Denied)
 
 
 def _page(app: FastAPI) -> str:

@@ -20,7 +20,8 @@ from redis import Redis
 from redis import asyncio as redis_asyncio
 from redis.exceptions import NoScriptError, RedisError
 
-from features.stores.online_format import FEW, Batch, batches_of_protos, decode_moment, encode_moments
+from features.stores.online_format import FEW, Batch, decode_moment, encode_moments
+from features.stores.online_writing import WrittenByColumns
 from lake.errors import InputError, StocklakeError
 from lake.secrets import Secret
 
@@ -98,25 +99,12 @@ class LakeRedisOnlineStoreConfig(RedisOnlineStoreConfig):  # type: ignore[misc]
         return self
 
 
-class LakeRedisOnlineStore(RedisOnlineStore):  # type: ignore[misc]
+class LakeRedisOnlineStore(WrittenByColumns, RedisOnlineStore):  # type: ignore[misc]
     """Feast's Redis store with a writer and a reader for thousands of entities."""
 
     _client: Any = None
     _client_async: Any = None
     _script: str | None = None
-
-    def online_write_batch(
-        self,
-        config: RepoConfig,
-        table: FeatureView,
-        data: list[tuple[Any, dict[str, Any], datetime, datetime | None]],
-        progress: Callable[[int], Any] | None,
-    ) -> None:
-        """Write rows as Feast passes them; older ones than those that stand are left out."""
-        for batch in batches_of_protos(table, data):
-            self.put(config, table, batch)
-        if progress:
-            progress(len(data))
 
     async def online_write_batch_async(
         self,

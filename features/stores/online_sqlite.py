@@ -6,7 +6,7 @@ holds the microseconds of both moments (event times a million, plus known), whic
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 from feast import FeatureView, RepoConfig
 from feast.infra.online_stores.sqlite import SqliteOnlineStore, SqliteOnlineStoreConfig
 
-from features.stores.online_format import Batch, batches_of_protos
+from features.stores.online_format import Batch
+from features.stores.online_writing import WrittenByColumns
 from features.stores.point_in_time import quote
 from lake.errors import StocklakeError
 
@@ -38,21 +39,8 @@ class LakeSqliteOnlineStoreConfig(SqliteOnlineStoreConfig):  # type: ignore[misc
     )
 
 
-class LakeSqliteOnlineStore(SqliteOnlineStore):  # type: ignore[misc]
+class LakeSqliteOnlineStore(WrittenByColumns, SqliteOnlineStore):  # type: ignore[misc]
     """Feast's SQLite store with a writer and a reader for thousands of entities."""
-
-    def online_write_batch(
-        self,
-        config: RepoConfig,
-        table: FeatureView,
-        data: list[tuple[Any, dict[str, Any], datetime, datetime | None]],
-        progress: Callable[[int], Any] | None,
-    ) -> None:
-        """Write rows as Feast passes them; older ones than those that stand are left out."""
-        for batch in batches_of_protos(table, data):
-            self.put(config, table, batch)
-        if progress:
-            progress(len(data))
 
     def put(self, config: RepoConfig, view: FeatureView, batch: Batch) -> int:
         """Write a batch and return how many rows were not older than what stood; `BATCH_ROWS` rows are one transaction."""

@@ -4,7 +4,6 @@ The order of the checks is the order of their cost: who it is for, how long it i
 and only then the body; its signature before anything in it is looked at. The answer tells little, the log why.
 """
 
-import asyncio
 import hashlib
 import logging
 import time
@@ -15,12 +14,12 @@ from datetime import UTC, datetime
 
 import orjson
 from fastapi import FastAPI, Request
-from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from lake.company import Company
 from lake.contracts.model import Contract
 from lake.errors import InputError
+from lake.http_bodies import read_body
 from lake.sources.apis.bodies import lookup
 from lake.sources.webhooks.landing import Landing
 from lake.sources.webhooks.settings import WebhookSettings
@@ -119,7 +118,7 @@ async def _received(hook: Hook, request: Request) -> Received:
     if packing != "identity" or not (media_type == "application/json" or media_type.endswith("+json")):
         raise Refusal(415, f"is {media_type[:40]!r}, packed as {packing[:20]!r}")
     await hook.landing.check_room()
-    body = await _body(request, limit_bytes)
+    body = await read_body(request, limit_bytes, BODY_S, Refusal)
     signed = verify(settings.rules, hook.keys, request.headers, body, time.time(), settings.tolerance_s)
     try:
         document = orjson.loads(body)
@@ -128,19 +127,3 @@ async def _received(hook: Hook, request: Request) -> Received:
     delivery_id = signed.delivery_id or checked_id(lookup(document, settings.rules.id_path or ""))
     digest = hashlib.sha256(body).digest()
     return Received(delivery_id, digest, signed.proof, moment(datetime.now(UTC)), body)
-
-
-async def _body(request: Request, limit_bytes: int) -> bytes:
-    pieces, size = [], 0
-    try:
-        async with asyncio.timeout(BODY_S):
-            async for piece in request.stream():
-                pieces.append(piece)
-                size += len(piece)
-                if size > limit_bytes:
-                    raise Refusal(413, f"sends more than {limit_bytes} bytes")
-    except TimeoutError:
-        raise Refusal(408, f"has not sent its body in {BODY_S} s") from None
-    except ClientDisconnect:
-        raise Refusal(400, "left before its body was whole") from None
-    return b"".join(pieces)

@@ -11,7 +11,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, RepoConfig, ValueType
+from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, ValueType
 from feast.errors import SavedDatasetLocationAlreadyExists
 from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
 from feast.on_demand_feature_view import on_demand_feature_view
@@ -23,6 +23,7 @@ from features.stores import job as job_module
 from features.stores.source import LakeSource
 from lake.company import load_company
 from lake.connection import Lake
+from tests.features.stores.offline_kit import feast_on_lake
 from tests.features.stores.oracle import candidates
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* is an experimental feature")
@@ -84,26 +85,13 @@ def doubled(frame: pd.DataFrame) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
-    home = tmp_path_factory.mktemp("lake")
-    config = {
-        "project": "stocklake",
-        "registry": str(home / "registry.db"),
-        "offline_store": {
-            "type": "features.stores.lake.LakeOfflineStore",
-            "company": "example",
-            "home": "homes",
-        },
-        "online_store": {"type": "sqlite", "path": str(home / "online.db")},
-        "repo_path": home,
-    }
-    store = FeatureStore(config=RepoConfig(**config))
     services = [
         FeatureService(name="both", features=[pair, single]),
         FeatureService(name="pairs", features=[pair.with_name("here"), ALIAS[["amount", "label"]]]),
         FeatureService(name="doubled_v1", features=[pair[["amount"]], doubled]),
     ]
-    store.apply([thing, place, late, punctual, pushed, pair, single, scans, doubled, *services])
-    return store
+    objects = [thing, place, late, punctual, pushed, pair, single, scans, doubled, *services]
+    return feast_on_lake(tmp_path_factory.mktemp("lake"), objects)
 
 
 def lake_of(store: FeatureStore) -> Lake:

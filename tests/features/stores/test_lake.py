@@ -10,7 +10,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, RepoConfig, ValueType
+from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, ValueType
 from feast.types import Bool, Float64, Int64, String
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -19,6 +19,7 @@ from features.stores.source import LakeSource
 from lake.company import load_company
 from lake.connection import Lake
 from lake.errors import NoRelease
+from tests.features.stores.offline_kit import feast_on_lake
 from tests.features.stores.oracle import candidates
 
 START = datetime(2026, 1, 1)
@@ -55,24 +56,16 @@ labels = FeatureView(
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
+    objects = [
+        thing,
+        known,
+        unknown,
+        amounts,
+        labels,
+        FeatureService(name="both", features=[amounts, labels]),
+    ]
     home = tmp_path_factory.mktemp("lake")
-    config = {
-        "project": "stocklake",
-        "registry": str(home / "registry.db"),
-        "offline_store": {
-            "type": "features.stores.lake.LakeOfflineStore",
-            "company": "example",
-            "home": "homes",
-        },
-        "online_store": {"type": "sqlite", "path": str(home / "online.db")},
-        "materialization": {"pull_latest_features": True},
-        "repo_path": home,
-    }
-    store = FeatureStore(config=RepoConfig(**config))
-    store.apply(
-        [thing, known, unknown, amounts, labels, FeatureService(name="both", features=[amounts, labels])]
-    )
-    return store
+    return feast_on_lake(home, objects, materialization={"pull_latest_features": True})
 
 
 def write(store: FeatureStore, facts: list[dict[str, Any]]) -> int:

@@ -4,114 +4,15 @@ Each mutation changes a document (plain values) in place and returns whether it 
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 Document = dict[str, Any]
 Pick = Callable[[list[Any]], Any]
 Mutation = Callable[[Document, Pick], bool]
 
-EVERYTHING = """\
-apiVersion: v3.1.0
-kind: DataContract
-id: acme.erp.sales
-name: Sales
-version: 1.4.2
-status: active
-domain: erp
-description: {purpose: What was sold.}
-team: {name: sales operations}
-servers:
-  - server: export
-    type: local
-    path: ${INBOX}/sales_*.csv
-    format: csv
-    customProperties:
-      - {property: delimiter, value: ";"}
-      - {property: encoding, value: utf-8}
-      - {property: final_newline, value: optional}
-schema:
-  - name: sales
-    description: One row per order line.
-    customProperties:
-      - {property: entity, value: sales_order_line}
-      - {property: write_mode, value: upsert}
-      - {property: duplicates, value: drop}
-      - {property: business_date, value: sold_on}
-      - {property: known_at, value: {column: sold_on, delay_days: 1}}
-      - {property: constants, value: {location_id: MAIN}}
-      - {property: optional, value: true}
-      - {property: retention_days, value: 90}
-      - {property: schema_policy, value: {new_columns: evolve, missing_columns: quarantine}}
-      - {property: control_totals, value: {companion: {path: '{stem}.ctl', figures: {Lines: rows}}, severity: warn}}
-      - {property: limits, value: {memory_mb: 1000}}
-    properties:
-      - name: order_id
-        physicalName: Order
-        logicalType: string
-        required: true
-        primaryKey: true
-        logicalTypeOptions: {pattern: '[A-Z]{2}[0-9]{5}'}
-        customProperties: [{property: maps_to, value: order_id}]
-      - name: order_line
-        logicalType: integer
-        required: true
-        primaryKey: true
-        customProperties: [{property: maps_to, value: order_line}]
-      - name: sold_on
-        logicalType: date
-        required: true
-        customProperties: [{property: maps_to, value: sold_at}]
-      - name: item
-        logicalType: string
-        required: true
-        relationships: [{to: item.item_id}]
-        customProperties: [{property: maps_to, value: item_id}]
-      - name: quantity
-        logicalType: integer
-        required: true
-        logicalTypeOptions: {minimum: -10, maximum: 10}
-        customProperties:
-          - {property: unit, value: units}
-          - {property: maps_to, value: quantity_units}
-      - name: price
-        logicalType: number
-        physicalType: DECIMAL(12,2)
-        logicalTypeOptions: {minimum: 0, maximum: 100}
-        customProperties:
-          - {property: unit, value: EUR}
-          - {property: maps_to, value: unit_price}
-          - {property: nulls, value: [n/a]}
-      - name: weight
-        logicalType: number
-        physicalType: DECIMAL(10,3)
-      - name: parcels
-        logicalType: integer
-      - name: channel
-        logicalType: string
-        customProperties:
-          - {property: allowed, value: [web, shop, phone]}
-          - {property: default, value: web}
-          - {property: schema_policy, value: {missing_columns: freeze}}
-      - name: customer
-        logicalType: string
-        classification: personal identifier
-        logicalTypeOptions: {minLength: 2, maxLength: 12}
-        customProperties:
-          - {property: pii_action, value: hash}
-      - name: note
-        logicalType: string
-        description: What the clerk wrote.
-        customProperties: [{property: maps_to, value: item_text}]
-      - name: posted
-        logicalType: timestamp
-        logicalTypeOptions: {format: '%d.%m.%Y %H:%M'}
-      - name: is_gift
-        logicalType: boolean
-        logicalTypeOptions: {format: Y/N}
-    quality:
-      - {name: no day is missing, type: custom, engine: stocklake, severity: warning, implementation: {kind: no_missing_days}}
-      - {name: enough rows, type: custom, engine: stocklake, severity: error, implementation: {kind: row_count_between, minimum: 5, maximum: 900}}
-"""
+EVERYTHING = (Path(__file__).parent / "everything.odcs.yaml").read_text(encoding="utf-8")
+"""A contract that uses all there is."""
 
 
 def columns(document: Document) -> list[Document]:
