@@ -49,7 +49,7 @@ def days_to_stockout(
     weeks = np.floor(np.where(counts, on_hand, 0.0) / week_units)
     left = np.where(counts, on_hand, 0.0) - weeks * week_units
     reached = np.cumsum(wanted, axis=0)
-    full_days = (reached <= left[None, :]).sum(axis=0).clip(0, 6)
+    full_days = (reached < left[None, :]).sum(axis=0).clip(0, 6)
     before = np.where(
         full_days > 0, np.take_along_axis(reached, np.maximum(full_days - 1, 0)[None, :], axis=0)[0], 0.0
     )

@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from features.cover import days_of_cover, days_to_stockout
@@ -29,6 +29,7 @@ def walked(on_hand: float, week: list[float], weekday: float) -> float:
 
 
 @settings(max_examples=300, deadline=None)
+@example([(1.0, [0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.5], 1.0)])  # used up in whole, then a day that wants nothing
 @given(st.lists(st.tuples(units, means, weekdays), min_size=1, max_size=6))
 def test_days_to_stockout_is_what_a_walk_finds(rows: list[tuple[float, list[float], float]]) -> None:
     found = days_to_stockout(
