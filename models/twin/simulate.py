@@ -20,7 +20,7 @@ from models.twin.layout import Layout, PerLevel, make_layout
 from models.twin.network import Network
 from models.twin.numbers import make_numbers
 from models.twin.period import Period
-from models.twin.state import Paths, Policy, Rules, initial_state, widened
+from models.twin.state import Observation, Paths, Policy, Rules, initial_state, widened
 
 Array = jax.Array
 CACHED_CELLS = 100_000
@@ -67,7 +67,7 @@ def run(
 
     def step(carry: tuple[Any, Any], now: tuple[Array, Paths, Any]) -> tuple[tuple[Any, Any], Any]:
         state, sums = carry
-        state, added, kept = _step(layout, rules, policy, parameters, numbers, state, now[0], now[1])
+        state, added, kept = step_period(layout, rules, policy, parameters, numbers, state, now[0], now[1])
         if now[2] is not None:
             added = jax.tree.map(lambda each: each * now[2], added)
         return (state, jax.tree.map(jnp.add, sums, added)), kept
@@ -75,14 +75,16 @@ def run(
     begin = widened(state, replications)
     first = jax.tree.map(lambda each: each[0], paths)
     shapes = jax.eval_shape(
-        lambda s, n: _step(layout, rules, policy, parameters, numbers, s, jnp.int32(0), n)[1], begin, first
+        lambda s, n: step_period(layout, rules, policy, parameters, numbers, s, jnp.int32(0), n)[1],
+        begin,
+        first,
     )
     sums = jax.tree.map(lambda each: jnp.zeros(each.shape, each.dtype), shapes)
     (state, sums), kept = jax.lax.scan(step, (begin, sums), (jnp.arange(periods), paths, count))
     return Outcome(sums[0], sums[1], kept, state)
 
 
-def _step(
+def step_period(
     layout: Layout,
     rules: Rules,
     policy: Policy,
@@ -92,6 +94,7 @@ def _step(
     at: Array,
     now: Paths,
 ) -> tuple[PerLevel, tuple[dict[str, Array], dict[str, PerLevel]], dict[str, PerLevel]]:
+    """Simulate period `at`, with `now` from outside: (state, (costs, totals) of the period, what is kept of it)."""
     period = Period(layout, rules, numbers, state, now)
     period.receive()
     if rules.sequence == "demand_then_order":
@@ -106,6 +109,24 @@ def _step(
         measures.totals(layout, numbers, flows, now, rules),
     )
     return state, added, measures.daily(layout, flows, rules)
+
+
+def observe(
+    layout: Layout, rules: Rules, numbers: PerLevel, state: PerLevel, at: Array, now: Paths
+) -> list[Observation]:
+    """Return what policies see of each level (from the first on) in period `at`, before anybody has ordered in it."""
+    seen: list[Observation] = []
+
+    def nothing(_: Any, observation: Observation) -> Array:
+        seen.append(observation)
+        return jnp.zeros_like(observation.row_in_transit)
+
+    period = Period(layout, rules, numbers, state, now)
+    period.receive()
+    if rules.sequence == "demand_then_order":
+        period.serve()
+    period.decide(nothing, None, at)
+    return seen[::-1]
 
 
 def simulate(
