@@ -51,8 +51,10 @@ day_factors as (
 item_rates_{{ sweep }} as (
     select
         item_id,
-        sum(units) filter (where not is_promoted) / sum(exposure) filter (where not is_promoted) as plain_rate,
-        sum(units) / sum(exposure) as overall_rate
+        sum(units) filter (where not is_promoted)
+        / nullif(sum(exposure) filter (where not is_promoted), 0) as plain_rate,
+        -- Only seen on days on which nobody buys anything: there is nothing to go by.
+        coalesce(sum(units) / nullif(sum(exposure), 0), 0) as overall_rate
     from cells_{{ sweep }}
     group by item_id
 ),

@@ -14,7 +14,8 @@ import enum
 import logging
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
@@ -26,6 +27,11 @@ from lake.quality.rules import Rule
 
 Answer = Literal["passed", "failed", "error"]
 
+FEW_ROWS = 200_000
+"""Rows of a table up to which it is copied into memory before its rules are asked."""
+WORTH_A_COPY = 3
+"""Rules of a table for which a copy pays."""
+_COPY = "temp.main.asked_copy"
 _NO_SAMPLES = {"result_format": "BASIC", "partial_unexpected_count": 0}
 
 
@@ -66,27 +72,41 @@ class Validator:
 
     def validate(self, questions: Sequence[Question]) -> list[Verdict]:
         """Return the verdict on each of the questions about one table, in their order."""
-        verdicts: dict[int, Verdict] = {}
-        views: dict[int, str] = {}
-        for number, question in enumerate(questions):
-            try:
-                views[number] = self._view(question.failing_sql)
-            except duckdb.Error as error:
-                verdicts[number] = Verdict("error", message=_first_line(error))
-        sound = {number: questions[number] for number in views}
-        verdicts |= self._ask(sound, views)
-        broken = [number for number in sound if verdicts[number].answer == "error"]
-        if len(sound) > 1:
-            for number in broken:
-                verdicts |= self._ask({number: sound[number]}, views)
-        return [verdicts[number] for number in range(len(questions))]
+        numbered = dict(enumerate(questions))
+        with self._copy_of_few(questions) as table:
+            verdicts = self._ask(numbered, table)
+            broken = [number for number in numbered if verdicts[number].answer == "error"]
+            if len(numbered) > 1:
+                for number in broken:
+                    verdicts |= self._ask({number: numbered[number]}, table)
+        return [verdicts[number] for number in numbered]
 
-    def _ask(self, questions: Mapping[int, Question], views: Mapping[int, str]) -> dict[int, Verdict]:
+    @contextmanager
+    def _copy_of_few(self, questions: Sequence[Question]) -> Iterator[str]:
+        """Yield where to find the questions' table: a copy in memory for as long as they are asked, if it has few rows.
+
+        Every scan of the lake first looks for its files in the catalogue (12 ms of CPU; .6 of a copy). '' is no copy.
+        """
+        whole = [question.rule for question in questions if not question.rows]
+        if len({rule.full_name for rule in whole}) != 1 or len(whole) < WORTH_A_COPY:
+            yield ""
+            return
+        try:
+            self._connection.execute(
+                f"CREATE OR REPLACE TEMP TABLE {_COPY} AS FROM {whole[0].full_name} LIMIT {FEW_ROWS + 1}"
+            )
+            count = self._connection.execute(f"SELECT count(*) FROM {_COPY}").fetchone()
+        except duckdb.Error:  # whatever it is, each rule will say so
+            count = None
+        yield _COPY if count and count[0] <= FEW_ROWS else ""
+        self._connection.execute(f"DROP TABLE IF EXISTS {_COPY}")
+
+    def _ask(self, questions: Mapping[int, Question], table: str) -> dict[int, Verdict]:
         """Validate together: one query answers them all."""
         if not questions:
             return {}
         try:
-            view = self._view(_answers_sql(questions, views))
+            view = self._view(_answers_sql(questions, table))
         except duckdb.Error as error:
             return dict.fromkeys(questions, Verdict("error", message=_first_line(error)))
         query = f"SELECT * FROM {view} /* of {{batch}} */"
@@ -140,15 +160,17 @@ class Validator:
             )
 
 
-def _answers_sql(questions: Mapping[int, Question], views: Mapping[int, str]) -> str:
+def _answers_sql(questions: Mapping[int, Question], table: str) -> str:
     """Return the query of (rule, failing_rows): conditions on single rows are counted in one scan of their relation."""
     scans: dict[str, list[int]] = {}
     parts = []
     for number, question in questions.items():
+        relation = question.rows or table
         if question.rule.bad_row:
-            scans.setdefault(question.rows or question.rule.full_name, []).append(number)
+            scans.setdefault(relation or question.rule.full_name, []).append(number)
         else:
-            parts.append(f"SELECT {number} AS rule, count(*) AS failing_rows FROM {views[number]}")
+            failing = question.rule.failing_among(question.rows, copy=table)
+            parts.append(f"SELECT {number} AS rule, count(*) AS failing_rows FROM ({failing})")
     for relation, numbers in scans.items():
         conditions = ", ".join(f"({questions[n].rule.bad_row}) AS bad_{n}" for n in numbers)
         counts = ", ".join(f"count(*) FILTER (bad_{n}) AS count_{n}" for n in numbers)

@@ -65,10 +65,13 @@ class Rule:
         """The query of offending rows with the table's full name in place."""
         return self.failing_among("")
 
-    def failing_among(self, rows: str) -> str:
-        """Return the query of offending rows, among all rows or ('' is all) those that the relation `rows` brought."""
+    def failing_among(self, rows: str, copy: str = "") -> str:
+        """Return the query of offending rows, among all rows or ('' is all) those that the relation `rows` brought.
+
+        `copy` is a relation with all rows of the table, to be read in its stead.
+        """
         if not rows:
-            return self.failing.replace("{table}", self.full_name)
+            return self.failing.replace("{table}", copy or self.full_name)
         if self.unique_key:
             names = ", ".join(identifier(column) for column in self.unique_key)
             return (

@@ -110,6 +110,22 @@ def test_shelves_that_were_never_empty_have_no_stockout_days() -> None:
     assert _stockout_days(days.with_columns(pl.lit(False).alias("promoted")), items).is_empty()
 
 
+def test_an_item_only_seen_on_a_day_when_nobody_buys_has_no_estimate_beyond_its_sales() -> None:
+    """Sold first on a Saturday (which is no evidence), there on a Sunday, when nobody buys anything, and gone from Monday."""
+    days = pl.DataFrame({"day": range(60), "place": 0, "item": 0, "shelf": 9})
+    days = days.with_columns(pl.when(pl.col("day") % 7 == 4).then(0).otherwise(2).alias("sold"))
+    fleeting = pl.DataFrame(
+        {"day": range(3, 60), "place": 0, "item": 1, "shelf": [1, 1, *[0] * 55], "sold": [1, *[0] * 56]}
+    )
+    days = pl.concat([days, fleeting.select(days.columns)], how="vertical_relaxed")
+    rows = _stockout_days(
+        days.with_columns(pl.col("sold").alias("wanted"), pl.lit(False).alias("promoted")),
+        pl.DataFrame({"item": [0, 1], "ended": [False, False]}),
+    )
+    assert rows.height > 0
+    assert rows["estimate"].to_list() == [0.0] * rows.height
+
+
 def test_the_excess_of_geometric_demand_is_the_same_whatever_was_sold() -> None:
     """Geometric demand has no memory: E[D - s | D >= s] = (1 - p) / p = 3 for every s (p = 1/4)."""
     chance = np.random.default_rng(3)
