@@ -19,7 +19,7 @@ from models.twin.scenario_model import Scenario
 from models.twin.scenarios import Applier, first_day
 from models.twin.simulate import Outcome
 from models.twin.state import Rules
-from models.twin.twin import Twin
+from models.twin.twin import Player, Twin
 
 Floats = NDArray[np.float64]
 RULES = Rules(
@@ -88,8 +88,12 @@ def ask(
     days: int = 120,
     replications: int = 20,
     seed: int = 7,
+    player: Player | None = None,
+    rules: Rules = RULES,
 ) -> list[Answer]:
     """Return the baseline's answer and one for each scenario, on common random numbers.
+
+    `player` orders, by default the twin's own levels; `rules` may show it more than those need.
 
     Replications come in blocks: what is in memory at once does not grow with them. Raises `InputError` for a scenario
     that means nothing in this twin, or that begins after the last day.
@@ -107,9 +111,9 @@ def ask(
     for start in range(0, replications, size):
         calm = twin.undisturbed(days, min(size, replications - start), seed, start)
         applier = Applier(twin.network, twin.throughput, known, seed + start)
-        runs[0].append(_run(twin, calm))
+        runs[0].append(_run(twin, calm, rules, player))
         for number, scenario in enumerate(asked, start=1):
-            runs[number].append(_run(twin, applier.apply(scenario, calm)))
+            runs[number].append(_run(twin, applier.apply(scenario, calm), rules, player))
     before = _joined(runs[0])
     answers = [_answer(twin, BASELINE, "Nothing happens", before, None, 0)]
     for scenario, parts in zip(asked, runs[1:], strict=True):
@@ -140,8 +144,8 @@ def _joined(parts: list[_Run]) -> _Run:
     )
 
 
-def _run(twin: Twin, world: Outside) -> _Run:
-    layout, outcome = twin.simulate(world, RULES)
+def _run(twin: Twin, world: Outside, rules: Rules, player: Player | None) -> _Run:
+    layout, outcome = twin.simulate(world, rules, player)
 
     def daily(name: str) -> Floats:
         return layout.from_nodes(outcome.daily[name], 1).astype(np.float64)

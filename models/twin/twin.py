@@ -2,10 +2,13 @@
 
 import json
 import os
+import zlib
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +22,7 @@ from models.twin.numbers import make_numbers
 from models.twin.policies import reorder_point
 from models.twin.scenarios import Throughput
 from models.twin.simulate import Outcome, run
-from models.twin.state import Rules, initial_state
+from models.twin.state import Policy, Rules, initial_state
 
 Floats = NDArray[np.float64]
 FORMAT = 1
@@ -91,14 +94,16 @@ class Twin:
         """Return the policy's parameters in the network's order."""
         return {"point": self.reorder_point, "level": self.order_up_to, "echelon": self.echelon}
 
-    def simulate(self, outside: Outside, rules: Rules) -> tuple[Layout, Outcome]:
-        """Run the twin's own policy on a world."""
+    def simulate(
+        self, outside: Outside, rules: Rules, player: "Player | None" = None
+    ) -> tuple[Layout, Outcome]:
+        """Run a policy on a world; without one the twin's own."""
         layout = make_layout(self.network, longest_leads=self._room(outside))
         numbers = make_numbers(self.network, layout)
+        policy, parameters = own_levels(self, layout) if player is None else player(self, layout)
         state = initial_state(self.network, layout, numbers, rules)
-        policy = {name: layout.at_nodes(values) for name, values in self.parameters.items()}
         paths = outside.paths(self.network, layout)
-        return layout, run(layout, rules, reorder_point, policy, numbers, state, paths)
+        return layout, run(layout, rules, policy, parameters, numbers, state, paths)
 
     def _room(self, outside: Outside) -> list[int] | None:
         """Return the longest lead times where events stretch them, in steps, so that other luck is no other program."""
@@ -150,7 +155,7 @@ class Twin:
                 f"There is no twin yet ({path} is missing): make it with `stocklake twin build`."
             )
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 text = json.loads(str(file["text"]))
                 arrays = {name: file[name] for name in file.files if name != "text"}
             if text.pop("format") != FORMAT:
@@ -165,10 +170,19 @@ class Twin:
             rest = {name: get(value) for name, value in text.items()}
             rest |= {"as_of": date.fromisoformat(rest["as_of"]), "notes": tuple(rest["notes"])}
             return cls(network=Network(**network), **rest)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile, zlib.error) as error:
             raise InputError(
                 f"The twin {path} cannot be read ({' '.join(str(error).split())[:200]}): make it again with `stocklake twin build`."
             ) from error
+
+
+Player = Callable[[Twin, Layout], tuple[Policy, Any]]
+"""A policy and its parameters for a twin, whatever room its layout has for lead times."""
+
+
+def own_levels(twin: Twin, layout: Layout) -> tuple[Policy, Any]:
+    """Return the twin's own policy: (s, S) by what was planned."""
+    return reorder_point, {name: layout.at_nodes(values) for name, values in twin.parameters.items()}
 
 
 def _lane(lane: dict[str, Any]) -> Lane:

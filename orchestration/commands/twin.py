@@ -1,7 +1,7 @@
 """`stocklake twin`: the digital twin of a company, and what can be asked of it."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -64,6 +64,12 @@ def run(  # noqa: PLR0913, PLR0917 - options of a command
     seed: Annotated[
         int, typer.Option(min=0, help="Of all random numbers; equal seeds give equal answers.")
     ] = 7,
+    policy: Annotated[
+        Literal["classical", "learned", "both"] | None,
+        typer.Option(
+            help="Who orders; by default the twin's own levels, and a promoted learned policy beside them."
+        ),
+    ] = None,
     html: Annotated[
         Path | None, typer.Option(help="Page to write (default: twin/answers.html in the company's home).")
     ] = None,
@@ -76,6 +82,7 @@ def run(  # noqa: PLR0913, PLR0917 - options of a command
     from models.twin.page import page
     from models.twin.scenarios import chosen
     from models.twin.twin import Twin
+    from orchestration.learning import ask_learned, beside_lines, learned_for
     from orchestration.twins import answer_lines, newer_release, scenarios_of, write_page
 
     opened = open_company(company, home)
@@ -88,7 +95,19 @@ def run(  # noqa: PLR0913, PLR0917 - options of a command
             f"stocklake: the twin is of release {twin.release_id}; {newer} is newer: `stocklake twin build`.",
             as_problem=True,
         )
-    answers = ask(twin, asked, known, days=days, replications=replications, seed=seed)
+    how = {"days": days, "replications": replications, "seed": seed}
+    learned = None if policy == "classical" else learned_for(opened, twin, wanted=policy is not None)
+    if learned and not learned.promoted:
+        say("stocklake: the learned policy is not promoted; it orders here because you ask.", as_problem=True)
+    if learned and learned.release_id != twin.release_id:
+        say(
+            f"stocklake: the learned policy is of release {learned.release_id}, the twin of {twin.release_id}: "
+            "`stocklake twin learn` judges it again.",
+            as_problem=True,
+        )
+    beside = ask_learned(learned, twin, asked, known, **how) if learned else []
+    answers = beside if policy == "learned" else ask(twin, asked, known, **how)
+    both = bool(beside) and policy != "learned"
     told = write_page(
         html or opened.twin.with_name("answers.html"),
         page(twin, answers, days=days, replications=replications, seed=seed),
@@ -99,9 +118,53 @@ def run(  # noqa: PLR0913, PLR0917 - options of a command
         "replications": replications,
         "seed": seed,
         "page": str(told),
+        "policy": policy or ("both" if both else "classical"),
         "answers": [answer.to_dict() for answer in answers],
     }
-    output(value, as_json, lambda: [*answer_lines(answers, compare=compare), "", f"With plots: {told}"])
+    if both:
+        value["learned"] = [answer.to_dict() for answer in beside]
+    output(
+        value,
+        as_json,
+        lambda: [
+            *answer_lines(answers, compare=compare),
+            *(beside_lines(answers, beside) if both else []),
+            "",
+            f"With plots: {told}",
+        ],
+    )
+
+
+@app.command("learn")
+def learn(  # noqa: PLR0913, PLR0917 - options of a command
+    seconds: Annotated[
+        float, typer.Option(min=1, help="CPU seconds of learning; tuning and verdict come on top.")
+    ] = 180,
+    scenario: Annotated[
+        list[str] | None, typer.Option(help="Stress scenarios (default: all that there are).")
+    ] = None,
+    days: Annotated[int, typer.Option(min=28, max=730, help="How long to simulate.")] = 120,
+    replications: Annotated[
+        int, typer.Option(min=8, max=1000, help="Held-out replications of each world.")
+    ] = 24,
+    items: Annotated[
+        int | None, typer.Option(min=1, help="Learn on so many items only; judged on all.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of all random numbers.")] = 7,
+    company: CompanyOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tune the classical policy, learn a better one in the twin, and promote it if it is better in every world."""
+    from models.learning.company import Settings
+    from orchestration.learning import learn_policy, lesson_lines, lesson_told
+
+    opened = open_company(company, home)
+    settings = Settings(seconds=seconds, days=days, held_out=replications, items=items, seed=seed)
+    lesson = learn_policy(
+        opened, settings, scenario or [], lambda line: say(f"stocklake: {line}", as_problem=True)
+    )
+    output(lesson_told(lesson), as_json, lambda: lesson_lines(lesson, opened, opened.settings.currency))
 
 
 @app.command("calibrate")

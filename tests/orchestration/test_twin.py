@@ -82,11 +82,41 @@ def test_the_past_is_replayed_and_gated(home, built):
     assert "fill rate, past" in table
 
 
+def test_a_policy_is_learned_judged_kept_and_stands_beside_the_classical_one(home, built):
+    with pytest.raises(InputError, match="There is no learned policy yet"):
+        cli("run", "fuel-plus-10", "--policy", "learned")
+    brief = ("--days", "28", "--replications", "8", "--scenario", "demand-surge")
+    code, told, said = cli("learn", "--seconds", "2", *brief, "--json")
+    assert code == 0 and "classical: reorder points x" in said
+    found = json.loads(told)
+    assert [test["name"] for test in found["tests"]] == ["normal", "demand-surge"]
+    better = [test["difference"]["cost"]["high"] < 0 for test in found["tests"]]
+    assert found["promoted"] == all(better) and len(found["reasons"]) == 2
+    assert found["replications"] == 8 and set(found["handed_over"]) == {"normal", "demand-surge"}
+    for test in found["tests"]:
+        assert 0.5 < test["candidate"]["fill_rate"]["mean"] <= 1
+    kept = home.company.twin.with_name("learned.json")
+    assert json.loads(kept.read_text(encoding="utf-8")) == found
+
+    run = ("run", "demand-surge", "--days", "21", "--replications", "2")
+    _, told, _ = cli(*run, "--policy", "both", "--json")
+    beside = json.loads(told)
+    assert [each["name"] for each in beside["learned"]] == ["baseline", "demand-surge"]
+    demand = [beside[key][0]["figures"]["fill_rate"]["mean"] for key in ("answers", "learned")]
+    assert demand[0] != demand[1]
+    _, told, _ = cli(*run, "--json")
+    assert json.loads(told)["policy"] == ("both" if found["promoted"] else "classical")
+    _, table, _ = cli(*run, "--policy", "both")
+    assert "The learned policy beside the twin's own levels" in table
+
+
 def test_wrong_questions_are_one_sentence(home, built):
     with pytest.raises(InputError, match="There is no scenario 'flood'; there are demand-slump"):
         cli("run", "flood")
     with pytest.raises(InputError, match="begins on day 14 and 10 days are simulated"):
         cli("run", "recall", "--days", "10")
-    home.company.twin.write_bytes(b"broken")
-    with pytest.raises(InputError, match="make it again with `stocklake twin build`"):
-        cli("run", "fuel-plus-10")
+    whole = home.company.twin.read_bytes()
+    for broken in (whole[: len(whole) // 2], b"broken"):
+        home.company.twin.write_bytes(broken)
+        with pytest.raises(InputError, match="make it again with `stocklake twin build`"):
+            cli("run", "fuel-plus-10")

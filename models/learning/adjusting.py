@@ -1,0 +1,170 @@
+"""A learned policy for companies with order costs: a small network adjusts the classical (s, S) of every place and item.
+
+One network for all places and items. It sees stock, what is under way and recent demand against what the classical policy
+expects, and what never changes of an item at a place (lead time, batch, margin, pack). It answers how far reorder point and
+batch move from the classical ones, and a *can-order* level: when a lane is ordered on anyway, an item whose stock is below it
+comes along, so that it shares order and freight (Balintfy 1964). With all answers 0 it is the classical policy.
+"""
+
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from models.learning.stage import unit_values
+from models.twin.grouping import lane_spread, lane_sum
+from models.twin.layout import Layout
+from models.twin.state import Observation
+from models.twin.twin import Twin
+
+Array = jax.Array
+SEEN = (
+    "position above the reorder point, in batches",
+    "on hand, in weeks of demand (log)",
+    "under way, in weeks of demand (log)",
+    "asked today, against demand (log)",
+    "asked in two weeks, against demand (log)",
+)
+"""What changes from period to period: the inputs that a training range is kept of."""
+KNOWN = (
+    "lead time (log days)", "its spread, relative", "demand (log units a day)", "spread of demand (log)",
+    "batch (log days of demand)", "reorder point (log days of demand)", "margin against holding (log)",
+    "pack, in batches", "sells to customers", "freight against margin",
+)  # fmt: skip
+ANSWERS = ("reorder point", "batch", "can-order level")
+REACH = 0.7
+"""The network moves points and batches by a factor of at most exp(0.7) = 2 either way."""
+
+
+class Place(NamedTuple):
+    """What never changes of the rows into a level."""
+
+    rate: Array
+    """Units a day through the place, [row, item, 1]."""
+    known: Array
+    """[KNOWN, row, item, 1], around 0 and of size 1."""
+
+
+def describe(twin: Twin, layout: Layout) -> tuple[Place | None, ...]:
+    """Return what never changes of a twin's places."""
+    network = twin.network
+    through = _through(twin)
+    cost = unit_values(network)
+    ratio = np.stack([np.maximum(each, 1) for each in twin.demand_variance_ratio])
+    price = np.max(np.stack([network.per_item(node.price) for node in network.nodes]), 0)
+    holding = np.max(np.stack([network.per_item(node.holding_cost) for node in network.nodes]), 0)
+    margin = np.maximum(price - cost, 0.01 * np.maximum(cost, 1e-6))
+    freight = np.stack([lane.freight_per_kg * network.per_item(network.weight_kg) for lane in network.lanes])
+    gap = np.maximum(twin.order_up_to - twin.reorder_point, 1)
+    lead = np.stack([np.full(len(cost), lane.lead_time.mean) for lane in network.lanes])
+    spread = np.stack([np.full(len(cost), lane.lead_time.variance**0.5) for lane in network.lanes])
+    pack = np.stack([network.per_item(lane.pack) for lane in network.lanes])
+    rows = {name: layout.at_rows(network, each) for name, each in (("lead", lead), ("spread", spread), ("pack", pack), ("freight", freight))}  # fmt: skip
+    nodes = {
+        name: layout.at_nodes(each)
+        for name, each in (("rate", through), ("ratio", ratio), ("gap", gap), ("point", twin.reorder_point))
+    }
+    found: list[Place | None] = [None]
+    for at, level in enumerate(layout.levels[1:], start=1):
+        at_rows = {name: level.to_rows(each[at]) for name, each in nodes.items()}
+        rate = jnp.maximum(at_rows["rate"], 0.02)
+        wide = jnp.ones_like(rate)
+        item = {
+            name: jnp.asarray(each, jnp.float32)[:, None]
+            for name, each in (("margin", margin), ("holding", holding))
+        }
+        sells = jnp.asarray(np.array(level.row_node) >= level.demand_from, jnp.float32)[:, None, None]
+        known = [
+            jnp.log1p(rows["lead"][at]) - 1,
+            rows["spread"][at] / jnp.maximum(rows["lead"][at], 1),
+            jnp.log(rate) / 2,
+            jnp.log(at_rows["ratio"]),
+            jnp.log1p(at_rows["gap"] / rate) / 2 - 1,
+            jnp.log1p(jnp.maximum(at_rows["point"], 0) / rate) / 2 - 1,
+            jnp.log1p(item["margin"] / jnp.maximum(item["holding"], 1e-6)) / 4 - 1,
+            jnp.minimum(rows["pack"][at] / at_rows["gap"], 3),
+            sells * wide,
+            jnp.minimum(rows["freight"][at] / item["margin"], 3),
+        ]
+        found.append(Place(rate, jnp.stack([jnp.asarray(each * wide, jnp.float32) for each in known])))
+    return tuple(found)
+
+
+def first_network(hidden: tuple[int, ...], seed: int) -> list[tuple[Array, Array]]:
+    """Return layers (weights, bias) that answer 0, but for items that come along when they are half-way to the point."""
+    random = np.random.default_rng(seed)
+    found = []
+    for before, after in pairwise((len(SEEN) + len(KNOWN), *hidden, len(ANSWERS))):
+        weights = random.standard_normal((after, before)) / np.sqrt(before)
+        found.append((jnp.asarray(weights, jnp.float32), jnp.zeros(after, jnp.float32)))
+    weights, bias = found[-1]
+    return [*found[:-1], (0 * weights, bias)]
+
+
+def inputs(parameters: Any, o: Observation) -> Array:
+    """Return what the policy sees that changes, [SEEN, row, item, replication]."""
+    classical, place = parameters["classical"], parameters["places"][o.level]
+    point, level = _at(classical["point"], o), _at(classical["level"], o)
+    week = 7 * place.rate
+    seen = [
+        jnp.clip((_position(classical, o) - point) / jnp.maximum(level - point, 1), -10, 10),
+        jnp.log1p(jnp.maximum(o.on_hand, 0) / (week + 1)),
+        jnp.log1p(jnp.maximum(o.row_in_transit, 0) / (week + 1)),
+        jnp.log((o.incoming + 1) / (place.rate + 1)),
+    ]
+    assert o.memory is not None, "the policy sees two weeks of demand: Rules.demand_memory"
+    seen.append(jnp.log((o.memory.mean(0) + 0.1) / (place.rate + 0.1)))
+    shape = o.row_in_transit.shape
+    return jnp.stack([jnp.broadcast_to(each, shape) for each in seen])
+
+
+def adjusted(parameters: Any, o: Observation) -> Array:
+    """Order by adjusted (s, c, S). `parameters`: "net" (layers), "places" (`describe`), "classical" (point, level, echelon)."""
+    classical, place = parameters["classical"], parameters["places"][o.level]
+    seen = inputs(parameters, o)
+    move = _answers(parameters["net"], place, seen)
+    point, level = _at(classical["point"], o), _at(classical["level"], o)
+    position = _position(classical, o)
+    alive = level > 0
+    new_point = point * jnp.exp(REACH * move[0])
+    gap = (level - point) * jnp.exp(REACH * move[1])
+    can = new_point + gap * (0.5 + 0.5 * move[2])
+    due = alive & (position < new_point)
+    member = o.numbers.member
+    anyway = lane_spread(lane_sum(due.astype(jnp.float32), member), member) > 0
+    orders = due | (anyway & alive & (position < can))
+    return jnp.where(orders, new_point + gap - position, 0) * o.share
+
+
+def _answers(net: Any, place: Place, seen: Array) -> Array:
+    """Return the answers between -1 and 1, [ANSWERS, row, item, replication]."""
+    weights, bias = net[0]
+    moving, fixed = weights[:, : len(SEEN)], weights[:, len(SEEN) :]
+    # what never changes is multiplied once for all replications
+    value = jnp.einsum("hs,srik->hrik", moving, seen) + jnp.einsum("hc,crik->hrik", fixed, place.known)
+    value = value + bias[:, None, None, None]
+    for weights, bias in net[1:]:
+        value = jnp.einsum("ho,orik->hrik", weights, jnp.tanh(value)) + bias[:, None, None, None]
+    return jnp.tanh(value)
+
+
+def _position(classical: Any, o: Observation) -> Array:
+    return jnp.where(_at(classical["echelon"], o) > 0, o.echelon_position, o.position)
+
+
+def _at(per_level: Any, o: Observation) -> Array:
+    return o.structure.to_rows(per_level[o.level])
+
+
+def _through(twin: Twin) -> Any:
+    """Return units a day through each place, [node, item]: its customers' and those of the places that it feeds."""
+    from models.twin.network import levels
+
+    network = twin.network
+    found, names, depth = twin.demand_mean.mean(0), twin.network.node_names, levels(network)
+    for lane in sorted(network.lanes, key=lambda each: -depth[each.destination]):
+        part = network.per_item(lane.share) * network.carried(lane)
+        found[names.index(lane.origin)] += found[names.index(lane.destination)] * part
+    return found
