@@ -211,8 +211,7 @@ def main(
     series_share: float = 1.0,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
-    """Print ours, the script's and the ratios; one more day is built by slices, which is off by default (ADR 0016)."""
-    os.environ["STOCKLAKE_BUILD_BY_SLICES"] = "1"
+    """Print ours, the script's and the ratios; one more day is built by slices (ADR 0016)."""
     with tempfile.TemporaryDirectory() as folder:
         result = measure(folder, series_share)
     print(json.dumps(result) if as_json else "\n".join(f"{key:24} {value}" for key, value in result.items()))

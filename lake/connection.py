@@ -5,6 +5,7 @@ turns for their transactions.
 """
 
 import importlib.resources
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -16,13 +17,14 @@ import duckdb
 
 from lake.catalogs import LOCK_TIMEOUT_S, Catalog, PostgresCatalog, S3Store, SqliteCatalog
 from lake.company import Company
-from lake.errors import StocklakeError
+from lake.errors import InputError, StocklakeError
 
 ALIAS = "lake"
 ROW_CHANGES = r"regexp_replace(c.changes_made, 'merge_adjacent:\d+', '', 'g')"
 """What a snapshot `c` of the catalogue changed, without the merging of files: rows and columns stay as they are."""
 SCHEMAS = ("meta", "raw", "staging", "core", "marts", "forecasts", "plan", "orders")
 MEMORY_LIMIT = "1500MB"
+THREADS_VARIABLE = "STOCKLAKE_THREADS"
 
 
 def extension_path(name: str) -> Path:
@@ -48,9 +50,24 @@ def memory_connection(spill: Path | None = None) -> duckdb.DuckDBPyConnection:
             "temp_directory": str(spill) if spill else "",
         },
     )
+    limit_threads(connection)
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET enable_progress_bar = false")
     return connection
+
+
+def limit_threads(connection: duckdb.DuckDBPyConnection) -> None:
+    """Let DuckDB take as many threads as STOCKLAKE_THREADS says; as many as there are cores where it says nothing.
+
+    Threads that wait for each other cost what they could have done: where several companies (or tests) are at work at
+    once on small tables, one thread each takes half the CPU. Raises `InputError` for what is no number.
+    """
+    if said := os.environ.get(THREADS_VARIABLE):
+        if not said.isdecimal() or int(said) == 0:
+            raise InputError(
+                f"{THREADS_VARIABLE} is {said!r}: give a number of threads, such as 1, or unset it."
+            )
+        connection.execute(f"SET threads = {int(said)}")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from dbt.adapters.duckdb.plugins import BasePlugin
 from duckdb import DuckDBPyConnection
 
 from lake.company import COMPANY_VARIABLE, Company, CompanySettings
-from lake.connection import Lake, quoted_text
+from lake.connection import Lake, limit_threads, quoted_text
 
 
 class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb ships no types
@@ -21,6 +21,7 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb ships no types
     def configure_connection(self, conn: DuckDBPyConnection) -> None:
         """Run after connect and before ATTACH."""
         _lake(json.loads(os.environ[COMPANY_VARIABLE])).prepare(conn)  # what is attached is in the profile
+        limit_threads(conn)
         conn.execute("SET GLOBAL TimeZone = 'UTC'")
         conn.execute("SET enable_progress_bar = false")
 

@@ -19,6 +19,9 @@ from lake.company import PROJECT_ROOT, Company, load_company
 from tests.nats import nats_server
 from tests.postgres import postgres, postgres_url
 
+# Each worker has a core of its own: a second thread of DuckDB would wait for the first on small tables, and spin.
+os.environ.setdefault("STOCKLAKE_THREADS", "1")
+
 __all__ = ["nats_server", "postgres", "postgres_url"]
 
 EXAMPLE = PROJECT_ROOT / "companies" / "example"

