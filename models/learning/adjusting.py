@@ -129,8 +129,10 @@ def adjusted(parameters: Any, o: Observation) -> Array:
     position = _position(classical, o)
     alive = level > 0
     new_point = point * jnp.exp(REACH * move[0])
-    gap = (level - point) * jnp.exp(REACH * move[1])
-    can = new_point + gap * (0.5 + 0.5 * move[2])
+    # what decides how often is ordered has no gradient through the twin: order costs are flat. Evolution moves it
+    seldom = jax.lax.stop_gradient(move)
+    gap = (level - point) * jnp.exp(REACH * seldom[1])
+    can = new_point + gap * (0.5 + 0.5 * seldom[2])
     due = alive & (position < new_point)
     member = o.numbers.member
     anyway = lane_spread(lane_sum(due.astype(jnp.float32), member), member) > 0

@@ -15,6 +15,7 @@ import numpy as np
 
 from lake.errors import InputError
 from models.learning.adjusting import SEEN, adjusted, describe, first_network, inputs
+from models.learning.descent import descend
 from models.learning.evolution import Schedule, search
 from models.learning.handover import HandedOver, handed_over, trained_range
 from models.learning.promotion import NORMAL, Promotion, judge
@@ -23,13 +24,17 @@ from models.learning.stage import Contender, Floats
 from models.learning.worlds import Worlds, narrowed
 from models.twin.policies import reorder_point
 from models.twin.scenario_model import Scenario
+from models.twin.simulate import replications_of
 from models.twin.twin import Twin
 
 TRAINING, VALIDATION, HELD_OUT = 1_000, 500_000, 900_000
 """Where the seeds of each use begin."""
 VALIDATIONS = 2
 TRAINING_PATHS = 12
-"""Different paths to learn on; more forget less of any one and take more memory (8 MB each)."""
+"""Different paths to learn on; more forget less of any one and take more memory (25 MB each for 250 items)."""
+
+BY_GRADIENTS = 0.6
+"""Share of the time that learns by gradients, all layers; the rest is evolution of the last one."""
 
 
 @dataclass(frozen=True)
@@ -87,27 +92,35 @@ def learn(
     places, classical = describe(part, school.worlds.layout), factors.parameters(part, school.worlds.layout)
 
     def cost_of(net: Any, seed: int) -> float:
-        return school.cost(
-            adjusted, {"net": net, "places": places, "classical": classical}, *school.lesson(seed)
-        )
+        return school.cost(adjusted, {"net": [*points[:-1], net], **rest}, *school.lesson(seed))
 
+    rest = {"places": places, "classical": classical}
+
+    def validate(net: Any) -> float:
+        return school.validated(adjusted, {"net": net, **rest})
+
+    points, cost, first_cost, descents = descend(
+        school.worlds.stage, adjusted, first_network(settings.hidden, settings.seed), rest, school.single,
+        seconds=settings.seconds * BY_GRADIENTS, validate=validate,
+    )  # fmt: skip
+    tell(
+        f"by gradients in {descents} steps: {first_cost - cost:,.0f} less on validation paths than untrained"
+    )
     found = search(
-        cost_of, first_network(settings.hidden, settings.seed), Schedule(settings.seconds), seed=settings.seed,
-        train_seeds=lambda step: step,
-        validate=lambda net: school.validated(adjusted, {"net": net, "places": places, "classical": classical}),
+        cost_of, points[-1], Schedule(settings.seconds * (1 - BY_GRADIENTS)), seed=settings.seed,
+        train_seeds=lambda step: step, validate=lambda last: validate([*points[:-1], last]),
     )  # fmt: skip
     clock.stop("learning")
-    tell(
-        f"learned in {found.steps} steps: {found.first_cost - found.cost:,.0f} less on validation paths than at first"
-    )
-    own = {"net": found.parameters, "places": places, "classical": classical}
+    tell(f"by evolution in {found.steps} steps: {found.first_cost - found.cost:,.0f} less than by gradients")
+    net = [*points[:-1], found.parameters]
+    own = {"net": net, **rest}
     range_ = trained_range(
         school.worlds.stage, Contender(adjusted, own), inputs,
         [partial(school.paths, name) for name in school.worlds.names], [TRAINING],
     )  # fmt: skip
     school.forget()
     clock.stop("training range")
-    learned = Learned.of(twin, factors, found.parameters, range_, settings.seed, school_seeds(found.steps))
+    learned = Learned.of(twin, factors, net, range_, settings.seed, school_seeds())
     worlds = Worlds(twin, scenarios, known, days=settings.days, replications=settings.replications)
     promotion, planned, untrained, handed = _tried(twin, worlds, learned, settings, tell)
     clock.stop("verdict")
@@ -118,15 +131,15 @@ def learn(
         untrained,
         handed,
         len(part.network.items),
-        found.steps,
+        descents + found.steps,
         clock.parts,
     )
 
 
-def school_seeds(steps: int) -> tuple[int, ...]:
+def school_seeds() -> tuple[int, ...]:
     """Return the seeds of paths that training and validation saw."""
     return (
-        *(TRAINING + each for each in range(min(steps, TRAINING_PATHS))),
+        *(TRAINING + each for each in range(TRAINING_PATHS)),
         *(VALIDATION + each for each in range(VALIDATIONS)),
     )
 
@@ -175,6 +188,13 @@ class _School:
         stress = self.worlds.names[1:]
         name = NORMAL if step % 2 == 0 else stress[(step // 2) % len(stress)]
         return name, TRAINING + (step // 2) % TRAINING_PATHS
+
+    def single(self, step: int) -> Any:
+        """Return one replication of the paths of a step: gradients of more would need more memory."""
+        at = step % self.settings.replications
+        return replications_of(
+            self.paths(*self.lesson(step // self.settings.replications)), slice(at, at + 1)
+        )
 
     def cost(self, policy: Any, parameters: Any, name: str, seed: int) -> float:
         stage = self.worlds.stage

@@ -27,12 +27,12 @@ class Schedule:
 
     seconds: float
     steps: int = 10_000
-    pairs: int = 8
+    pairs: int = 5
     """Moves tried in a step, each up and down."""
     size: float = 0.1
     """Standard deviation of a move."""
     rate: float = 0.05
-    look_every: int = 10
+    look_every: int = 5
     """Steps between two looks at the validation seeds, on which the best parameters are kept."""
 
 

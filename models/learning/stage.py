@@ -80,7 +80,9 @@ class Stage:
 
     def cost(self, outcome: Outcome) -> Array:
         """Return the cost of each replication, what stock is worth more at the end taken off. Differentiable."""
-        return self._valued(outcome.cost, _held(self.layout, outcome.state))
+        return valued(
+            outcome.cost, held(self.layout, outcome.state), held(self.layout, self.state), self.unit_value
+        )
 
     def play(self, contender: Contender, paths_of: PathsOf, seeds: Iterable[int]) -> dict[str, Floats]:
         """Return cost, fill_rate and bullwhip of each replication of the seeds' paths.
@@ -100,7 +102,9 @@ class Stage:
                 paths,
             )
             width = next(each for each in paths.demand if each is not None).shape[-1]
-            cost = self._valued(found.pop("cost"), found.pop("held"))
+            cost = valued(
+                found.pop("cost"), found.pop("held"), held(self.layout, self.state), self.unit_value
+            )
             parts.append(
                 {
                     name: np.broadcast_to(np.asarray(each, np.float64), (width,))
@@ -116,14 +120,13 @@ class Stage:
             )
         return whole
 
-    def _valued(self, cost: Array, held: PerLevel) -> Array:
-        """Take off what stock is worth more at the end: `held` [place, item, replication] per level."""
-        if self.unit_value is None:
-            return cost
-        now = _held(self.layout, self.state)
-        for at in range(1, len(self.layout.levels)):
-            cost = cost - ((held[at] - now[at]) * self.unit_value[at]).sum((0, 1))
-        return cost
+
+def valued(cost: Array, end: PerLevel, start: PerLevel, unit_value: PerLevel | None) -> Array:
+    """Return the cost less what stock [place, item, replication] per level is worth more at the end than at the start."""
+    for at in range(1, 0 if unit_value is None else len(end)):
+        assert unit_value is not None
+        cost = cost - ((end[at] - start[at]) * unit_value[at]).sum((0, 1))
+    return cost
 
 
 def unit_values(network: Network) -> Floats:
@@ -134,7 +137,7 @@ def unit_values(network: Network) -> Floats:
     return found
 
 
-def _held(layout: Layout, state: PerLevel) -> PerLevel:
+def held(layout: Layout, state: PerLevel) -> PerLevel:
     """Return units on hand and under way to each place, [place, item, replication] per level."""
     found: list[Any] = [None]
     for at, level in enumerate(layout.levels[1:], start=1):
@@ -164,7 +167,7 @@ def _figures(
     spread = _weekly_variance(wanted)
     return {
         "cost": outcome.cost,
-        "held": _held(layout, outcome.state),
+        "held": held(layout, outcome.state),
         "fill_rate": sold / jnp.maximum(demand, 1e-9),
         "bullwhip": jnp.where(spread > 0, _weekly_variance(bought) / jnp.maximum(spread, 1e-9), jnp.nan),
     }

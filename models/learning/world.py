@@ -78,6 +78,8 @@ class World:
                 raise InputError(
                     f"The demand of seed {seed} is negative or unknown somewhere: give units from 0 on."
                 )
+        if any(not bool(jnp.isfinite(each).all()) for each in jax.tree.leaves(paths)):
+            raise InputError(f"Something in the paths of seed {seed} is not a number: an agent would see it.")
         if len(paths.demand) != len(self.layout.levels):
             raise InputError(
                 f"The demand of seed {seed} has {len(paths.demand)} levels and the network {len(self.layout.levels)}."

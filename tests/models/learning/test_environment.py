@@ -215,6 +215,9 @@ def test_wrong_paths_are_refused_in_a_sentence():
         TwinEnvironment(one, poisson_paths(two))
     with pytest.raises(InputError, match="negative or unknown"):
         TwinEnvironment(one, lambda _: Paths(demand=(None, jnp.full((3, 1, 1, 1), jnp.nan))))
+    unknown = poisson_paths(one)(1)._replace(features=(None, jnp.full((PERIODS, 1, 1, 1, 1), jnp.nan)))
+    with pytest.raises(InputError, match="is not a number"):
+        TwinEnvironment(one, lambda _: unknown)
     with pytest.raises(InputError, match="highest orders"):
         TwinEnvironment(one, poisson_paths(one), highest=0.0)
     with pytest.raises(InputError, match="1 replications and 5 environments"):
