@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from models.twin.answers import Answer
     from models.twin.calibration import Calibration
+    from models.twin.free_run import FreeRun
     from models.twin.twin import Twin
 
 
@@ -55,6 +56,49 @@ def calibrate_twin(company: Company, days: int, *, last_good: bool = False) -> "
         name: read(lake, release, name, columns) for name, columns in calibration.FRAMES.items()
     }
     return calibration.calibrate(frames, release.as_of, days)
+
+
+def run_twin_free(company: Company, days: int, *, last_good: bool = False) -> "FreeRun":
+    """Let the kept twin order by itself over the past of the current release."""
+    from models.twin import calibration, free_run
+    from models.twin.twin import Twin
+
+    lake = Lake.of(company)
+    release = current_release(lake, last_good=last_good)
+    frames: dict[str, pl.DataFrame] = {
+        name: read(lake, release, name, columns) for name, columns in calibration.FRAMES.items()
+    }
+    return free_run.run_free(Twin.load(company.twin), frames, release.as_of, days)
+
+
+def free_run_lines(found: "FreeRun") -> list[str]:
+    """Return what differs per place when the twin orders by itself."""
+
+    def share(value: float | None) -> str:
+        return "" if value is None else f"{value:.2%}"
+
+    rows = [
+        {
+            "place": node.node,
+            "stock, twin": f"{node.stock:,.0f}",
+            "past": f"{node.actual_stock:,.0f}",
+            "fill rate, twin": share(node.fill_rate),
+            "fill rate, past": share(node.actual_fill_rate),
+            "units a day in, twin": f"{node.received:,.0f}",
+            "in, past": f"{node.actual_received:,.0f}",
+            "items delivered a day, twin": f"{node.deliveries:,.1f}",
+            "delivered, past": f"{node.actual_deliveries:,.1f}",
+        }
+        for node in found.nodes
+    ]
+    return [
+        *table(
+            rows,
+            title=f"The past {found.days} days again, {found.items} items: the twin orders by today's levels",
+        ),
+        *(f"  {node.node}: {node.differs}" for node in found.nodes),
+        "Nothing is gated here: the company's levels were others on the way.",
+    ]
 
 
 def scenarios_of(company: Company) -> dict[str, Scenario]:

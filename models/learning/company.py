@@ -21,7 +21,8 @@ from models.learning.handover import HandedOver, handed_over, trained_range
 from models.learning.promotion import NORMAL, Promotion, judge
 from models.learning.saved import Factors, Learned
 from models.learning.stage import Contender, Floats
-from models.learning.worlds import Worlds, narrowed
+from models.learning.worlds import Worlds
+from models.twin.narrowing import narrowed
 from models.twin.policies import reorder_point
 from models.twin.scenario_model import Scenario
 from models.twin.simulate import replications_of

@@ -71,7 +71,7 @@ class Calibration:
 
 def calibrate(frames: Mapping[str, pl.DataFrame], as_of: date, days: int = 365) -> Calibration:
     """Replay the last `days` up to `as_of`. Raises `InputError` where the lake has no movements to replay."""
-    past = _Past(frames, as_of, days)
+    past = Past(frames, as_of, days)
     stock, sold, shipped = past.replay()
     found = []
     for at, name in enumerate(past.places, start=1):
@@ -91,10 +91,11 @@ def calibrate(frames: Mapping[str, pl.DataFrame], as_of: date, days: int = 365) 
     return Calibration(tuple(found), past.days, share, share >= NODES_WITHIN - 1e-9)
 
 
-class _Past:
+class Past:
     """The past as the arrays of a run: [day, node or lane, item]; node 0 is the outside."""
 
     def __init__(self, frames: Mapping[str, pl.DataFrame], as_of: date, days: int) -> None:
+        """Read the last `days`. Raises `InputError` where the lake has no movements, or too few days of stock."""
         moves = frames["core.fct_inventory_movement"]
         if not moves.height or not frames["core.fct_inventory"].height:
             raise InputError(
@@ -234,6 +235,34 @@ class _Past:
         early = ~inside
         found = np.zeros((int(due[early].max()) + 1, len(self.items)))
         np.add.at(found, (due[early], item[early]), units[early])
+        return found
+
+    def arrivals(self, name: str) -> Floats:
+        """Return the units that really came to a place, [day, item]."""
+        found = np.zeros((self.days, len(self.items)))
+        for at, lane in enumerate(self.network.lanes):
+            if lane.destination != name:
+                continue
+            day, item = np.nonzero(self.orders[:, at])
+            due = day + self.lead[day, at, item]
+            inside = due < self.days
+            np.add.at(found, (due[inside], item[inside]), self.orders[day[inside], at, item[inside]])
+            if lane.in_transit is not None:
+                found[: len(lane.in_transit)] += lane.in_transit[: self.days]
+        return found
+
+    def under_way(self, name: str) -> Floats | None:
+        """Return what suppliers had under way to a place at the start, [day of arrival, item]."""
+        coming = [
+            lane.in_transit
+            for lane in self.network.lanes
+            if (lane.origin, lane.destination) == (OUTSIDE, name) and lane.in_transit is not None
+        ]
+        if not coming:
+            return None
+        found = np.zeros((max(map(len, coming)), len(self.items)))
+        for units in coming:
+            found[: len(units)] += units
         return found
 
     def replay(self) -> tuple[Floats, Floats, Floats]:

@@ -170,14 +170,22 @@ def learn(  # noqa: PLR0913, PLR0917 - options of a command
 @app.command("calibrate")
 def calibrate(
     days: Annotated[int, typer.Option(min=28, help="How much of the past to replay.")] = 365,
+    free: Annotated[
+        bool,
+        typer.Option("--free", help="Let the twin order by its own levels; say what differs, judge nothing."),
+    ] = False,
     last_good: LastGoodOption = False,
     company: CompanyOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Replay the past with the orders really placed: exit code 3 if the twin does not reproduce stock and service."""
-    from orchestration.twins import calibrate_twin, calibration_lines
+    from orchestration.twins import calibrate_twin, calibration_lines, free_run_lines, run_twin_free
 
+    if free:
+        alone = run_twin_free(open_company(company, home), days, last_good=last_good)
+        output(alone.to_dict(), as_json, lambda: free_run_lines(alone))
+        return
     found = calibrate_twin(open_company(company, home), days, last_good=last_good)
     output(found.to_dict(), as_json, lambda: calibration_lines(found))
     raise typer.Exit(0 if found.passed else 3)

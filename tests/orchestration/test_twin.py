@@ -82,6 +82,21 @@ def test_the_past_is_replayed_and_gated(home, built):
     assert "fill rate, past" in table
 
 
+def test_left_to_itself_the_twin_orders_by_its_own_levels_and_every_place_says_what_differs(home, built):
+    code, told, _ = cli("calibrate", "--free", "--json")
+    found = json.loads(told)
+    assert code == 0 and len(found["nodes"]) == 4 and found["items"] == built["items"]
+    replayed = json.loads(cli("calibrate", "--json")[1])
+    for node, same in zip(found["nodes"], replayed["nodes"], strict=True):
+        assert node["node"] == same["node"] and node["differs"]
+        assert node["stock"] > 0 and node["received"] > 0 and 0 < node["deliveries"] < found["items"]
+        if node["fill_rate"] is not None:
+            assert node["actual_fill_rate"] == pytest.approx(same["actual_fill_rate"], abs=0.01)
+            assert 0.3 < node["fill_rate"] <= 1
+    _, table, _ = cli("calibrate", "--free")
+    assert "the twin orders by today's levels" in table and "Nothing is gated here" in table
+
+
 def test_a_policy_is_learned_judged_kept_and_stands_beside_the_classical_one(home, built):
     with pytest.raises(InputError, match="There is no learned policy yet"):
         cli("run", "fuel-plus-10", "--policy", "learned")
@@ -102,8 +117,8 @@ def test_a_policy_is_learned_judged_kept_and_stands_beside_the_classical_one(hom
     _, told, _ = cli(*run, "--policy", "both", "--json")
     beside = json.loads(told)
     assert [each["name"] for each in beside["learned"]] == ["baseline", "demand-surge"]
-    demand = [beside[key][0]["figures"]["fill_rate"]["mean"] for key in ("answers", "learned")]
-    assert demand[0] != demand[1]
+    profits = [beside[key][0]["figures"]["profit"]["mean"] for key in ("answers", "learned")]
+    assert profits[0] != profits[1], "another policy orders"
     _, told, _ = cli(*run, "--json")
     assert json.loads(told)["policy"] == ("both" if found["promoted"] else "classical")
     _, table, _ = cli(*run, "--policy", "both")

@@ -15,7 +15,8 @@ from models.learning.evolution import Schedule, search
 from models.learning.handover import Range
 from models.learning.saved import Factors, Learned
 from models.learning.stage import Contender
-from models.learning.worlds import Worlds, narrowed
+from models.learning.worlds import Worlds
+from models.twin.narrowing import narrowed
 from models.twin.network import Lane, LeadTime, Network, Node
 from models.twin.policies import reorder_point
 from models.twin.scenario_model import Scenario
