@@ -1,9 +1,9 @@
 """A learned policy for companies with order costs: a small network adjusts the classical (s, S) of every place and item.
 
 One network for all places and items. It sees stock, what is under way and recent demand against what the classical policy
-expects, and what never changes of an item at a place (lead time, batch, margin, pack). It answers how far reorder point and
-batch move from the classical ones, and a *can-order* level: when a lane is ordered on anyway, an item whose stock is below it
-comes along, so that it shares order and freight (Balintfy 1964). With all answers 0 it is the classical policy.
+expects, and what never changes of an item at a place (lead time, batch, margin, pack). It answers how far the reorder point
+moves from the classical one; the batch on top of it stays. When a lane is ordered on anyway, an item that is less than half a
+batch above its point comes along, so that it shares order and freight (a can-order level, Balintfy 1964).
 """
 
 from itertools import pairwise
@@ -33,9 +33,11 @@ KNOWN = (
     "batch (log days of demand)", "reorder point (log days of demand)", "margin against holding (log)",
     "pack, in batches", "sells to customers", "freight against margin",
 )  # fmt: skip
-ANSWERS = ("reorder point", "batch", "can-order level")
+ANSWERS = ("reorder point",)
 REACH = 0.7
-"""The network moves points and batches by a factor of at most exp(0.7) = 2 either way."""
+"""The network moves reorder points by a factor of at most exp(0.7) = 2 either way."""
+ALONG = 0.5
+"""Batches above its reorder point up to which an item comes along."""
 
 
 class Place(NamedTuple):
@@ -93,7 +95,7 @@ def describe(twin: Twin, layout: Layout) -> tuple[Place | None, ...]:
 
 
 def first_network(hidden: tuple[int, ...], seed: int) -> list[tuple[Array, Array]]:
-    """Return layers (weights, bias) that answer 0, but for items that come along when they are half-way to the point."""
+    """Return layers (weights, bias) that answer 0: the classical points, and items that come along."""
     random = np.random.default_rng(seed)
     found = []
     for before, after in pairwise((len(SEEN) + len(KNOWN), *hidden, len(ANSWERS))):
@@ -124,15 +126,12 @@ def adjusted(parameters: Any, o: Observation) -> Array:
     """Order by adjusted (s, c, S). `parameters`: "net" (layers), "places" (`describe`), "classical" (point, level, echelon)."""
     classical, place = parameters["classical"], parameters["places"][o.level]
     seen = inputs(parameters, o)
-    move = _answers(parameters["net"], place, seen)
+    move = _answers(parameters["net"], place, seen)[0]
     point, level = _at(classical["point"], o), _at(classical["level"], o)
     position = _position(classical, o)
     alive = level > 0
-    new_point = point * jnp.exp(REACH * move[0])
-    # what decides how often is ordered has no gradient through the twin: order costs are flat. Evolution moves it
-    seldom = jax.lax.stop_gradient(move)
-    gap = (level - point) * jnp.exp(REACH * seldom[1])
-    can = new_point + gap * (0.5 + 0.5 * seldom[2])
+    new_point, gap = point * jnp.exp(REACH * move), level - point
+    can = new_point + ALONG * gap
     due = alive & (position < new_point)
     member = o.numbers.member
     anyway = lane_spread(lane_sum(due.astype(jnp.float32), member), member) > 0

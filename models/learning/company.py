@@ -16,7 +16,6 @@ import numpy as np
 from lake.errors import InputError
 from models.learning.adjusting import SEEN, adjusted, describe, first_network, inputs
 from models.learning.descent import descend
-from models.learning.evolution import Schedule, search
 from models.learning.handover import HandedOver, handed_over, trained_range
 from models.learning.promotion import NORMAL, Promotion, judge
 from models.learning.saved import Factors, Learned
@@ -34,16 +33,13 @@ VALIDATIONS = 2
 TRAINING_PATHS = 12
 """Different paths to learn on; more forget less of any one and take more memory (25 MB each for 250 items)."""
 
-BY_GRADIENTS = 0.6
-"""Share of the time that learns by gradients, all layers; the rest is evolution of the last one."""
-
 
 @dataclass(frozen=True)
 class Settings:
     """How a company learns."""
 
-    seconds: float = 300.0
-    """CPU seconds of searching for the learned policy; tuning the classical one and the verdict come on top."""
+    seconds: float = 180.0
+    """CPU seconds of learning; tuning the classical one and the verdict come on top."""
     days: int = 120
     replications: int = 4
     """Of one batch of paths."""
@@ -92,28 +88,17 @@ def learn(
     tell(f"classical: {factors.sentence}")
     places, classical = describe(part, school.worlds.layout), factors.parameters(part, school.worlds.layout)
 
-    def cost_of(net: Any, seed: int) -> float:
-        return school.cost(adjusted, {"net": [*points[:-1], net], **rest}, *school.lesson(seed))
-
     rest = {"places": places, "classical": classical}
 
     def validate(net: Any) -> float:
         return school.validated(adjusted, {"net": net, **rest})
 
-    points, cost, first_cost, descents = descend(
+    net, cost, first_cost, steps = descend(
         school.worlds.stage, adjusted, first_network(settings.hidden, settings.seed), rest, school.single,
-        seconds=settings.seconds * BY_GRADIENTS, validate=validate,
-    )  # fmt: skip
-    tell(
-        f"by gradients in {descents} steps: {first_cost - cost:,.0f} less on validation paths than untrained"
-    )
-    found = search(
-        cost_of, points[-1], Schedule(settings.seconds * (1 - BY_GRADIENTS)), seed=settings.seed,
-        train_seeds=lambda step: step, validate=lambda last: validate([*points[:-1], last]),
+        seconds=settings.seconds, validate=validate,
     )  # fmt: skip
     clock.stop("learning")
-    tell(f"by evolution in {found.steps} steps: {found.first_cost - found.cost:,.0f} less than by gradients")
-    net = [*points[:-1], found.parameters]
+    tell(f"learned in {steps} steps: {first_cost - cost:,.0f} less on validation paths than untrained")
     own = {"net": net, **rest}
     range_ = trained_range(
         school.worlds.stage, Contender(adjusted, own), inputs,
@@ -132,7 +117,7 @@ def learn(
         untrained,
         handed,
         len(part.network.items),
-        descents + found.steps,
+        steps,
         clock.parts,
     )
 

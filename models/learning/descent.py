@@ -1,7 +1,7 @@
 """Learning by gradients through the twin, of what has one: the cost of a run, differentiated by the network's weights.
 
-For a company that is how far reorder points move (a unit more or less in stock); whether a lane is ordered on has none, see
-`evolution`. Whole units are rounded straight through; what is kept is what costs least on validation paths, hard.
+For a company that is how far reorder points move (a unit more or less in stock); whether a lane is ordered on has none, and
+`adjusting` keeps it out (ADR 25). Whole units are rounded straight through; what is kept is what costs least on validation paths, hard.
 """
 
 import time
@@ -24,20 +24,23 @@ AVERAGED = 0.05
 """Weight of the newest weights in their moving average, which is looked at as well."""
 
 
-def descend(
+def descend(  # noqa: PLR0913 - what is learned, on what, and how long
     stage: Stage, policy: Policy, first: Any, rest: dict[str, Any], paths_of: Callable[[int], Paths], *,
-    seconds: float, validate: Callable[[Any], float], look_every: int = 20,
+    seconds: float, validate: Callable[[Any], float], rate: float = RATE, look_every: int = 20,
 ) -> tuple[Any, float, float, int]:  # fmt: skip
-    """Return (best network, its cost and the first one's on validation paths, steps taken) after so many CPU seconds.
+    """Return (best network, its cost and the first one's on validation paths, steps taken) after so many CPU seconds, compiling
+    not counted.
 
     `rest` are the parameters of the policy but for "net"; `paths_of(step)` are the paths of a step.
     """
-    began, net, step = time.process_time(), first, 0
-    optimiser = optax.adam(RATE)
+    net, step = first, 0
+    optimiser = optax.adam(rate)
     memory = optimiser.init(net)
     best, least, average = net, validate(net), net
     first_cost = least
     fixed = (stage.layout, replace(stage.rules, rounding="straight_through"), policy)
+    _slope(fixed, net, rest, stage.numbers, stage.state, stage.unit_value, paths_of(0))  # compiles
+    began = time.process_time()
     while time.process_time() - began < seconds:
         slope = _slope(fixed, net, rest, stage.numbers, stage.state, stage.unit_value, paths_of(step))
         update, memory = optimiser.update(slope, memory)

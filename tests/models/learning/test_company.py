@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import date
-from itertools import starmap
 
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 from lake.errors import InputError
 from models.learning.adjusting import ANSWERS, SEEN, adjusted, describe, first_network
 from models.learning.company import Settings, learn
-from models.learning.evolution import Schedule, search
+from models.learning.descent import descend
 from models.learning.handover import Range
 from models.learning.saved import Factors, Learned
 from models.learning.stage import Contender
@@ -95,16 +94,23 @@ def a_range(twin) -> Range:
     return Range(tuple(None if each is None else -each for each in wide), wide)
 
 
-def test_a_network_that_answers_nothing_is_the_classical_policy_and_items_may_come_along(twin, worlds):
+def test_a_network_that_answers_nothing_is_the_classical_policy_and_items_may_come_along(
+    twin, worlds, monkeypatch
+):
     classical = Factors().parameters(twin, worlds.layout)
     places = describe(twin, worlds.layout)
-    (weights, bias), *_ = first_network((), 1)
-    own = {"net": [(0 * weights, bias.at[2].set(-20.0))], "places": places, "classical": classical}
+    own = {"net": first_network((8,), 1), "places": places, "classical": classical}
     paths = worlds.paths_of("normal")(1)
-    ours = worlds.stage.outcome(Contender(adjusted, own), paths)
     usual = worlds.stage.outcome(Contender(reorder_point, classical), paths)
+    monkeypatch.setattr("models.learning.adjusting.ALONG", -1.0)
+
+    def alone(parameters, o):
+        return adjusted(parameters, o)
+
+    ours = worlds.stage.outcome(Contender(alone, own), paths)
     assert np.allclose(ours.cost, usual.cost, rtol=1e-6)
-    along = worlds.stage.outcome(Contender(adjusted, own | {"net": first_network((8,), 1)}), paths)
+    monkeypatch.undo()
+    along = worlds.stage.outcome(Contender(adjusted, own), paths)
     assert float(along.costs["ordering"].mean()) < float(usual.costs["ordering"].mean())
     assert len(first_network((8,), 1)[-1][1]) == len(ANSWERS)
 
@@ -188,19 +194,22 @@ def test_killed_while_it_is_saved_the_old_one_stands(twin, tmp_path, monkeypatch
     assert Learned.load(path).seed == 3
 
 
-def test_evolution_finds_the_bottom_of_a_bowl_and_keeps_what_was_best():
-    def cost(parameters, seed=0):
-        return float(
-            sum(starmap(lambda a, b: ((a - b) ** 2).sum(), zip(parameters, (1.0, -2.0), strict=True)))
-        )
+def test_gradients_through_the_twin_make_a_policy_cheaper(twin, worlds):
+    rest = {
+        "places": describe(twin, worlds.layout),
+        "classical": Factors(0.3, 0.3, 1, 1).parameters(twin, worlds.layout),
+    }
+    paths = {seed: worlds.paths_of("normal")(seed) for seed in range(4)}
 
-    found = search(
-        cost, [jnp.zeros(3), jnp.zeros(2)], Schedule(seconds=20, steps=60, rate=0.1, look_every=5), seed=1,
-        train_seeds=lambda step: step, validate=cost,
+    def validate(net) -> float:
+        outcome = worlds.stage.outcome(Contender(adjusted, {"net": net, **rest}), paths[3])
+        return float(worlds.stage.cost(outcome).mean())
+
+    _, cost, first, steps = descend(
+        worlds.stage, adjusted, first_network((8,), 1), rest, lambda step: paths[step % 3],
+        seconds=2, validate=validate, rate=0.05, look_every=3,
     )  # fmt: skip
-    assert found.first_cost == 11 and found.cost < 0.5 and found.cost == pytest.approx(cost(found.parameters))
-    with pytest.raises(InputError, match="above 0"):
-        search(cost, [jnp.zeros(1)], Schedule(seconds=0), seed=1, train_seeds=int, validate=cost)
+    assert cost < first and steps > 2, "points that are far too low rise"
 
 
 def test_without_stress_nothing_is_learned(twin):
