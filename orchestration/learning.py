@@ -127,6 +127,24 @@ def lesson_lines(lesson: "Lesson", company: Company, currency: str) -> list[str]
     ]
 
 
+def judged_lines(learned: "Learned", scenarios: Sequence[str]) -> list[str]:
+    """Return what a promoted policy was judged to gain in the normal world and in scenarios, on held-out replications."""
+    tests = [test for test in (learned.verdict or {})["tests"] if test["name"] in ("normal", *scenarios)]
+    rows = [
+        {
+            "world": test["name"],
+            "profit, tuned": f"{-test['classical']['cost']['mean']:,.0f}",
+            "learned": f"{-test['candidate']['cost']['mean']:,.0f}",
+            "gain": f"{-test['difference']['cost']['mean']:+,.0f}",
+            "from": f"{-test['difference']['cost']['high']:+,.0f}",
+            "to (95 %)": f"{-test['difference']['cost']['low']:+,.0f}",
+        }
+        for test in tests
+    ]
+    title = "Learned (promoted) beside tuned classical, as judged on held-out replications; --policy both asks it the same"
+    return table(rows, title=title)
+
+
 def beside_lines(classical: Sequence["Answer"], learned: Sequence["Answer"]) -> list[str]:
     """Return the learned policy's answers beside the classical ones."""
     rows = [

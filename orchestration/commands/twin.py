@@ -67,7 +67,7 @@ def run(  # noqa: PLR0913, PLR0917 - options of a command
     policy: Annotated[
         Literal["classical", "learned", "both"] | None,
         typer.Option(
-            help="Who orders; by default the twin's own levels, and a promoted learned policy beside them."
+            help="Who orders (default: classical, with what a promoted learned policy was judged to gain)."
         ),
     ] = None,
     html: Annotated[
@@ -82,7 +82,7 @@ def run(  # noqa: PLR0913, PLR0917 - options of a command
     from models.twin.page import page
     from models.twin.scenarios import chosen
     from models.twin.twin import Twin
-    from orchestration.learning import ask_learned, beside_lines, learned_for
+    from orchestration.learning import ask_learned, beside_lines, judged_lines, learned_for
     from orchestration.twins import answer_lines, newer_release, scenarios_of, write_page
 
     opened = open_company(company, home)
@@ -105,7 +105,7 @@ def run(  # noqa: PLR0913, PLR0917 - options of a command
             "`stocklake twin learn` judges it again.",
             as_problem=True,
         )
-    beside = ask_learned(learned, twin, asked, known, **how) if learned else []
+    beside = ask_learned(learned, twin, asked, known, **how) if learned and policy else []
     answers = beside if policy == "learned" else ask(twin, asked, known, **how)
     both = bool(beside) and policy != "learned"
     told = write_page(
@@ -118,7 +118,7 @@ def run(  # noqa: PLR0913, PLR0917 - options of a command
         "replications": replications,
         "seed": seed,
         "page": str(told),
-        "policy": policy or ("both" if both else "classical"),
+        "policy": policy or "classical",
         "answers": [answer.to_dict() for answer in answers],
     }
     if both:
@@ -129,6 +129,7 @@ def run(  # noqa: PLR0913, PLR0917 - options of a command
         lambda: [
             *answer_lines(answers, compare=compare),
             *(beside_lines(answers, beside) if both else []),
+            *(judged_lines(learned, scenario) if learned and not policy else []),
             "",
             f"With plots: {told}",
         ],
