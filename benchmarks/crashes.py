@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -127,9 +127,9 @@ class Trial:
             attempts += 1
         self.run()
 
-    def fill_disk(self) -> None:
+    def fill_disk(self, limits: Sequence[int] = FULL_AT_BYTES) -> None:
         """Let files stop growing at sizes that hit landing, parsing, the catalogue and the lake; then make room again."""
-        for limit in FULL_AT_BYTES:
+        for limit in limits:
             self.deliver(1, rows=20_000)
             said, _ = (process := self.start(limit=limit)).communicate()
             self.full_disks += process.returncode != 0 or bool(json.loads(said)["problems"])
@@ -218,6 +218,7 @@ def attack(
     kills: int,
     loaders: int,
     files: int,
+    full_at_bytes: Sequence[int] = FULL_AT_BYTES,
     judges_waits: bool = True,
 ) -> Trial:
     """Return the trial of one catalogue after all attacks on it; `lake` is the block of company.yaml.
@@ -228,7 +229,7 @@ def attack(
     with trial.reader(READER_WAIT_S[catalog] if judges_waits else float("inf")):
         trial.kill_often(kills)
         trial.load_at_once(loaders, files)
-        trial.fill_disk()
+        trial.fill_disk(full_at_bytes)
     trial.judge()
     return trial
 

@@ -82,6 +82,13 @@ def _best(
     return (*settings[at], float(costs[at].mean()), error)
 
 
+def customers(seed: tuple[int, int], replications: int, periods: int = WARM_UP + PERIODS) -> np.ndarray:
+    """Return what customers want, [period, node, 1, replication]."""
+    demand = np.zeros((periods, 12, 1, replications), np.float32)
+    demand[:, 2:, 0] = np.random.default_rng(seed).poisson(MEANS[None, :, None], (periods, 10, replications))
+    return demand
+
+
 def evaluate(kind: str, settings: list[tuple[float, float]], replications: int) -> np.ndarray:
     """Return the cost per period of each (warehouse level, z), [setting, replication], on the same customers."""
     import jax.numpy as jnp
@@ -113,9 +120,6 @@ def evaluate(kind: str, settings: list[tuple[float, float]], replications: int) 
     found = []
     block = 50
     for start in range(0, replications, block):
-        random = np.random.default_rng([SEED, start])
-        demand = np.zeros((WARM_UP + PERIODS, 12, 1, block), np.float32)
-        demand[:, 2:, 0] = random.poisson(MEANS[None, :, None], (WARM_UP + PERIODS, 10, block))
         outcome = run(
             layout,
             rules,
@@ -123,7 +127,7 @@ def evaluate(kind: str, settings: list[tuple[float, float]], replications: int) 
             parameters,
             numbers,
             state,
-            Outside(demand).paths(chain, layout, counts=counts),
+            Outside(customers((SEED, start), block)).paths(chain, layout, counts=counts),
         )
         held, lost = (
             layout.from_nodes(outcome.totals[name]).astype(np.float64) for name in ("on_hand", "lost")
