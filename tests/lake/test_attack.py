@@ -14,7 +14,9 @@ def test_whatever_dies_every_row_is_there_once(
     url = postgres.new_database().replace(postgres.password, "${env:CRASH_CATALOG_PASSWORD}")
     lake = {"catalog": url} if catalog == "postgres" else {}
     few = FULL_AT_BYTES[1::2]
-    trial = attack(tmp_path, catalog, lake, kills=3, loaders=3, files=2, full_at_bytes=few, judges_waits=False)
+    trial = attack(
+        tmp_path, catalog, lake, kills=3, loaders=3, files=2, full_at_bytes=few, judges_waits=False
+    )
     assert trial.violations == []
     assert trial.kills == 3
     assert trial.looks > 3
