@@ -6,20 +6,18 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.policies_ppo import beside
+from benchmarks.policies_trial import Batch, Trial, figures_of
 from models.inventory import dual_sourcing as dual
 from models.inventory import lost_sales as lost
 from models.inventory.distributions import poisson_probabilities
-from models.learning.policy import Architecture, initial_parameters, learned
-from models.learning.training import HELD_OUT_SEED, Schedule, Trained, train
-from models.twin.layout import make_layout
+from models.learning.policy import Architecture, learned
+from models.learning.training import Schedule, Trained
 from models.twin.network import Lane, LeadTime, Network, Node
-from models.twin.numbers import make_numbers
 from models.twin.rounding import acceptable
-from models.twin.state import Observation, Paths, Rules, initial_state
+from models.twin.state import Observation, Rules
 
 MEAN = 5.0
-PERIODS, REPLICATIONS, WARM_UP = 200, 64, 50
+LEARNING, HELD_OUT = Batch(64, 200), Batch(512, 200, 50)
 SCHEDULE = Schedule(steps=2_000, learning_rate=3e-3, look_every=100, seconds=60)
 HIDDEN = (16, 16)
 
@@ -32,7 +30,7 @@ def lost_sales(seed: int) -> list[dict[str, Any]]:
             problem = lost.LostSales(1.0, penalty, lead, poisson_probabilities(MEAN))
             optimum = lost.optimal_cost(problem)
             one = _LostSales(penalty, lead)
-            trained = one.train(seed)
+            trained = one.train(SCHEDULE, seed, LEARNING, HELD_OUT)
             cost = lost.average_cost(problem, lambda states, o=one, t=trained: o.orders(t, states)[0])
             capped = lost.tune_capped_base_stock(problem).cost_per_period
             row = _row({"penalty": penalty, "lead_time": lead}, optimum, cost, trained, capped=capped)
@@ -48,7 +46,7 @@ def dual_sourcing(seed: int) -> list[dict[str, Any]]:
             problem = dual.DualSourcing(5.0, 495.0, 100.0, price, lead, [0.2] * 5)
             optimum = dual.optimal_cost(problem)
             one = _DualSourcing(price, lead)
-            trained = one.train(seed)
+            trained = one.train(SCHEDULE, seed, LEARNING, HELD_OUT)
             cost = dual.average_cost(problem, lambda states, o=one, t=trained: tuple(o.orders(t, states)))
             capped = dual.tune_capped_dual_index(problem).cost_per_period
             setting = {"regular_lead_time": lead, "express_price": price}
@@ -67,12 +65,12 @@ def _row(
         setting
         | {"optimum": optimum, "learned_gap_pct": gap(cost)}
         | {f"{name}_gap_pct": gap(value) for name, value in classical.items()}
-        | {"training_cpu_s": trained.cpu_s, "compile_cpu_s": trained.compile_cpu_s}
+        | figures_of(trained)
     )
 
 
-class _OnePlace:
-    """A shop with one item and one or two lanes; what is learned for it, and what that orders in any state."""
+class _OnePlace(Trial):
+    """A shop with one item and one or two lanes, and what a learned policy orders there in any state."""
 
     def __init__(
         self,
@@ -82,48 +80,17 @@ class _OnePlace:
         variance: float,
         law: Callable[..., Any],
     ) -> None:
-        self.architecture, self.law = architecture, law
-        self.network = network = network.checked()
-        self.layout = make_layout(network)
-        self.numbers = make_numbers(network, self.layout)
-        self.rules = Rules(sequence="order_then_demand", record=(), see_pipeline=True, order_to_nearest=True)
-        self.state = initial_state(network, self.layout, self.numbers, self.rules)
+        def customers(seed: tuple[int, int], replications: int, periods: int) -> np.ndarray:
+            wanted = np.zeros((periods, len(network.nodes), 1, replications), np.float32)
+            wanted[:, -1, 0] = law(np.random.default_rng(seed), (periods, replications))
+            return wanted
+
+        rules = Rules(sequence="order_then_demand", record=(), see_pipeline=True, order_to_nearest=True)
         suppliers = [[0.0]] * (len(network.nodes) - 1)
-        self.mean = np.array([*suppliers, [mean]])
-        self.spread = np.array([*suppliers, [variance**0.5]])
-
-    def train(self, seed: int) -> Trained:
-        begin = initial_parameters(
-            self.architecture, self.layout, self.rules, self.numbers, self.mean, spread=self.spread, seed=seed
-        )
-
-        def paths_of(batch: int) -> Paths:
-            if batch >= HELD_OUT_SEED:
-                return self.paths((7 + seed, batch), 8 * REPLICATIONS, PERIODS, WARM_UP)
-            return self.paths((7 + seed, batch), REPLICATIONS, PERIODS)
-
-        return train(
-            self.layout, self.rules, self.architecture, begin, self.numbers, self.state, paths_of, SCHEDULE
-        )
-
-    def paths(
-        self, seed: tuple[int, int], replications: int, periods: int, warm_up: int | None = None
-    ) -> Paths:
-        units = self.law(np.random.default_rng(seed), (periods, 1, 1, replications)).astype(np.float32)
-        counts = None if warm_up is None else jnp.asarray((np.arange(periods) >= warm_up).astype(np.float32))
-        return Paths(demand=(None, jnp.asarray(units)), counts=counts)
-
-    def ppo(self, trained: Trained, optimum: float, seed: int, *, highest: float) -> dict[str, float]:
-        spent = trained.cpu_s + trained.compile_cpu_s
-        return beside(
-            self.network,
-            self.rules,
-            self.paths,
-            highest=highest,
-            reference=optimum,
-            cpu_seconds=spent,
-            seed=seed,
-        )
+        super().__init__(
+            network, rules, architecture, customers,
+            np.array([*suppliers, [mean]]), np.array([*suppliers, [variance**0.5]]),
+        )  # fmt: skip
 
     def orders(self, trained: Trained, states: np.ndarray) -> np.ndarray:
         """Return whole orders [lane, state] in states [state, stock and pipeline by age]."""
@@ -135,14 +102,13 @@ class _OnePlace:
         return np.asarray(whole)[:, 0, : len(states)].astype(np.int64)
 
     def _observation(self, states: np.ndarray) -> Observation:
-        level = self.layout.levels[1]
+        level = self.stage.layout.levels[1]
 
         def rows(value: np.ndarray) -> Any:
             return jnp.broadcast_to(jnp.asarray(value, jnp.float32), (level.rows, 1, len(states)))
 
-        last = (
-            np.arange(level.rows)[:, None, None] == level.rows - 1
-        )  # the lane by which all that is under way comes
+        # all that is under way comes by the last lane
+        last = np.arange(level.rows)[:, None, None] == level.rows - 1
         under_way = states[:, 1:].sum(1)
         pipeline = jnp.stack(
             [rows(last * states[:, age]) for age in range(1, states.shape[1])] or [rows(0 * under_way)]
@@ -152,7 +118,7 @@ class _OnePlace:
             level=1, structure=level, period=jnp.int32(0), on_hand=rows(np.maximum(states[:, 0], 0)),
             in_transit=rows(under_way), row_in_transit=rows(last * under_way), position=position,
             echelon_position=position, backlog=rows(np.maximum(-states[:, 0], 0)), incoming=nothing, demand=nothing,
-            share=1.0, pipeline=pipeline, memory=None, features=None, numbers=self.numbers[1],
+            share=1.0, pipeline=pipeline, memory=None, features=None, numbers=self.stage.numbers[1],
         )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""PPO in the settings of `policies.py`, with as many CPU seconds as the pathwise gradients had: what a method that knows no gradients does."""
+"""PPO in the settings of `policies.py`, with as many CPU seconds as the pathwise gradients had: no gradient of the twin."""
 
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +27,8 @@ def beside(
 ) -> dict[str, float]:
     """Return how far above `reference` the cost per period is of what PPO finds in so many CPU seconds, in percent.
 
-    With its standard error; compiling is part of the CPU seconds. `highest` is the most that can be ordered in a period (None: as the environment guesses).
+    With its standard error; compiling is part of the CPU seconds. `highest` is the most that can be ordered in a period (None: as the
+    environment guesses).
     """
     learning = TwinVectorEnvironment(
         network, lambda batch: paths_of((31 + seed, batch), 64, 200, None), rules, highest=highest

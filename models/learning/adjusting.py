@@ -52,7 +52,7 @@ class Place(NamedTuple):
 def describe(twin: Twin, layout: Layout) -> tuple[Place | None, ...]:
     """Return what never changes of a twin's places."""
     network = twin.network
-    through = _through(twin)
+    through = twin.flow
     cost = unit_values(network)
     ratio = np.stack([np.maximum(each, 1) for each in twin.demand_variance_ratio])
     price = np.max(np.stack([network.per_item(node.price) for node in network.nodes]), 0)
@@ -157,15 +157,3 @@ def _position(classical: Any, o: Observation) -> Array:
 
 def _at(per_level: Any, o: Observation) -> Array:
     return o.structure.to_rows(per_level[o.level])
-
-
-def _through(twin: Twin) -> Any:
-    """Return units a day through each place, [node, item]: its customers' and those of the places that it feeds."""
-    from models.twin.network import levels
-
-    network = twin.network
-    found, names, depth = twin.demand_mean.mean(0), twin.network.node_names, levels(network)
-    for lane in sorted(network.lanes, key=lambda each: -depth[each.destination]):
-        part = network.per_item(lane.share) * network.carried(lane)
-        found[names.index(lane.origin)] += found[names.index(lane.destination)] * part
-    return found

@@ -7,7 +7,7 @@ are kept), held out (the verdict).
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -15,11 +15,11 @@ import numpy as np
 
 from lake.errors import InputError
 from models.learning.adjusting import SEEN, adjusted, describe, first_network, inputs
-from models.learning.descent import descend
 from models.learning.handover import HandedOver, handed_over, trained_range
 from models.learning.promotion import NORMAL, Promotion, judge
 from models.learning.saved import Factors, Learned
 from models.learning.stage import Contender, Floats
+from models.learning.training import Schedule, train
 from models.learning.worlds import Worlds
 from models.twin.narrowing import narrowed
 from models.twin.policies import reorder_point
@@ -32,6 +32,13 @@ TRAINING, VALIDATION, HELD_OUT = 1_000, 500_000, 900_000
 VALIDATIONS = 2
 TRAINING_PATHS = 12
 """Different paths to learn on; more forget less of any one and take more memory (25 MB each for 250 items)."""
+
+
+SCHEDULE = Schedule(
+    steps=1_000_000, learning_rate=2e-3, final_learning_rate=2e-3, look_every=20, carry_stock=False,
+    clip=float("inf"), averaged=0.05,
+)  # fmt: skip
+"""Steps of one replication from the stock that the company has, until the seconds are over."""
 
 
 @dataclass(frozen=True)
@@ -88,25 +95,22 @@ def learn(
     tell(f"classical: {factors.sentence}")
     places, classical = describe(part, school.worlds.layout), factors.parameters(part, school.worlds.layout)
 
-    rest = {"places": places, "classical": classical}
-
-    def validate(net: Any) -> float:
-        return school.validated(adjusted, {"net": net, **rest})
-
-    net, cost, first_cost, steps = descend(
-        school.worlds.stage, adjusted, first_network(settings.hidden, settings.seed), rest, school.single,
-        seconds=settings.seconds, validate=validate,
+    own = {"net": first_network(settings.hidden, settings.seed), "places": places, "classical": classical}
+    trained = train(
+        school.worlds.stage, adjusted, own, school.single, replace(SCHEDULE, seconds=settings.seconds),
+        look=partial(school.validated, adjusted),
     )  # fmt: skip
+    own, first_cost = trained.parameters, trained.history[0].held_out_cost
     clock.stop("learning")
-    tell(f"learned in {steps} steps: {first_cost - cost:,.0f} less on validation paths than untrained")
-    own = {"net": net, **rest}
+    saved = first_cost - trained.held_out_cost
+    tell(f"learned in {trained.steps} steps: {saved:,.0f} less on validation paths than untrained")
     range_ = trained_range(
         school.worlds.stage, Contender(adjusted, own), inputs,
         [partial(school.paths, name) for name in school.worlds.names], [TRAINING],
     )  # fmt: skip
     school.forget()
     clock.stop("training range")
-    learned = Learned.of(twin, factors, net, range_, settings.seed, school_seeds())
+    learned = Learned.of(twin, factors, own["net"], range_, settings.seed, school_seeds())
     worlds = Worlds(twin, scenarios, known, days=settings.days, replications=settings.replications)
     promotion, planned, untrained, handed = _tried(twin, worlds, learned, settings, tell)
     clock.stop("verdict")
@@ -117,7 +121,7 @@ def learn(
         untrained,
         handed,
         len(part.network.items),
-        steps,
+        trained.steps,
         clock.parts,
     )
 

@@ -4,12 +4,9 @@ One numpy .npz beside the twin: arrays and one JSON text; nothing in it is execu
 """
 
 import json
-import os
-import zlib
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import jax.numpy as jnp
 import numpy as np
@@ -18,6 +15,7 @@ from lake.errors import InputError
 from models.learning.adjusting import ANSWERS, KNOWN, SEEN, adjusted, describe, inputs
 from models.learning.handover import Guarded, Range, guarded
 from models.learning.promotion import Promotion
+from models.twin import files
 from models.twin.layout import Layout
 from models.twin.policies import reorder_point
 from models.twin.state import Policy
@@ -127,27 +125,14 @@ class Learned:
             "factors": asdict(self.factors), "release_id": self.release_id, "places": self.places, "lanes": self.lanes,
             "seed": self.seed, "trained_on": self.trained_on, "levels": len(self.range.low), "verdict": self.verdict,
         }  # fmt: skip
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(f".{os.getpid()}.unfinished")
-        with unfinished.open("wb") as file:
-            np.savez_compressed(file, text=np.array(json.dumps(_plain(text))), **arrays)  # type: ignore[arg-type]
-        unfinished.replace(path)
+        files.write(path, json.dumps(_plain(text)), arrays)
 
     @classmethod
     def load(cls, path: Path) -> "Learned":
         """Read it. Raises `InputError` where there is none, or where it is damaged or of another version."""
-        if not path.exists():
-            raise InputError(
-                f"There is no learned policy yet ({path} is missing): make it with `stocklake twin learn`."
-            )
-        try:
-            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-                text = json.loads(str(file["text"]))
-                arrays = {name: file[name] for name in file.files if name != "text"}
+        with files.reading(path, "learned policy", "stocklake twin learn", FORMAT) as (text, arrays):
             shape = text["architecture"]
-            if text["format"] != FORMAT or (shape["sees"], shape["knows"], shape["answers"]) != (
-                [*SEEN], [*KNOWN], [*ANSWERS],
-            ):  # fmt: skip
+            if (shape["sees"], shape["knows"], shape["answers"]) != ([*SEEN], [*KNOWN], [*ANSWERS]):
                 raise ValueError("another version wrote it")
             layers = tuple(
                 (jnp.asarray(arrays[f"layer.{at}.0"]), jnp.asarray(arrays[f"layer.{at}.1"]))
@@ -162,10 +147,6 @@ class Learned:
                 Factors(**text["factors"]), layers, Range(low, high), text["release_id"], tuple(text["places"]),
                 tuple(text["lanes"]), text["seed"], tuple(text["trained_on"]), text["verdict"],
             )  # fmt: skip
-        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile, zlib.error) as error:
-            raise InputError(
-                f"The learned policy {path} cannot be read ({' '.join(str(error).split())[:200]}): {LEARN_AGAIN}."
-            ) from error
 
 
 def _check_layers(layers: tuple[tuple[Any, Any], ...]) -> None:

@@ -16,11 +16,11 @@ import numpy as np
 import optax
 
 from lake.errors import InputError
-from models.learning.policy import Architecture, learned
+from models.learning.stage import Stage, held, valued
 from models.twin.layout import Layout, PerLevel
 from models.twin.rounding import Rounding
 from models.twin.simulate import run
-from models.twin.state import Paths, Rules, widened
+from models.twin.state import Paths, Policy, Rules, widened
 
 Array = jax.Array
 PathsOf = Callable[[int], Paths]
@@ -28,8 +28,6 @@ PathsOf = Callable[[int], Paths]
 
 HELD_OUT_SEED = 1_000_000
 """Seeds from here on are held out: training counts up from 0."""
-_AVERAGED = 0.02
-"""Weight of the newest parameters in their moving average."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class Moment:
     cpu_s: float
     learning_rate: float
     held_out_cost: float
-    """Per period that counts, whole units hard."""
+    """Per period that counts, whole units hard; or what `look` returned."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +72,8 @@ class Schedule:
     held_out_batches: int = 2
     clip: float = 1.0
     """Longest gradient."""
+    averaged: float = 0.02
+    """Weight of the newest parameters in their moving average, which is looked at as well."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
@@ -127,101 +127,119 @@ class _Clock:
     @staticmethod
     def _measured(work: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
         before = time.process_time()
-        result = jax.tree.map(lambda each: each.block_until_ready(), work(*arguments))
+        result = jax.block_until_ready(work(*arguments))  # type: ignore[no-untyped-call]
         return time.process_time() - before, result
 
 
 def train(
-    layout: Layout,
-    rules: Rules,
-    architecture: Architecture,
+    stage: Stage,
+    policy: Policy,
     parameters: dict[str, Any],
-    numbers: PerLevel,
-    state: PerLevel,
     paths_of: PathsOf,
     schedule: Schedule | None = None,
+    *,
+    look: Callable[[dict[str, Any]], float] | None = None,
 ) -> Trained:
     """Return the parameters that cost least on held-out paths, of those that training passed through.
 
-    `parameters` are those of `policy.initial_parameters`, or of an earlier training to go on from; `paths_of(seed)` samples
-    a batch: seeds 0, 1, ... to learn from, those from `HELD_OUT_SEED` on to choose by. `state` is where runs start
-    (`initial_state`). The same arguments give the same result, unless `Schedule.seconds` ends it.
-    Raises `InputError` where the rules do not show what the architecture sees, or the paths have no demand.
+    `parameters["net"]` learns, the rest stays (`policy.initial_parameters`, or those of an earlier training to go on from);
+    `paths_of(seed)` samples a batch: seeds 0, 1, ... to learn from, those from `HELD_OUT_SEED` on to choose by. `look` says what
+    parameters cost in another way. The same arguments give the same result, unless `Schedule.seconds` ends it.
+    Raises `InputError` where held-out paths have no demand.
     """
-    schedule = schedule or Schedule()
-    architecture.check(rules)
-    held_out = [paths_of(HELD_OUT_SEED + batch) for batch in range(schedule.held_out_batches)]
-    _check(held_out)
-    net, places = parameters["net"], parameters["places"]
+    schedule, clock = schedule or Schedule(), _Clock()
+    look = look or _held_out_cost(stage, policy, paths_of, schedule)
+    rest = {name: each for name, each in parameters.items() if name != "net"}
+    net = parameters["net"]
     learner = _Learner(net, net, _optimiser(schedule).init(net))
-    clock, hard = _Clock(), replace(rules, rounding="hard")
     history: list[Moment] = []
     best, least = net, np.inf
-    start = stock = state
+    start = stock = stage.state
     for done in range(schedule.steps + 1):
         if done:
             before = time.process_time()
             paths = paths_of(done - 1)
             clock.spent += time.process_time() - before
             if done == 1:
-                start = stock = widened(state, _demand(paths).shape[-1])
-            kind = replace(rules, rounding=schedule.rounding_at(done - 1))
+                start = stock = widened(stage.state, _demand(paths).shape[-1])
+            fixed = (stage.layout, replace(stage.rules, rounding=schedule.rounding_at(done - 1)), policy)
             learner, end = clock.timed(
-                kind, partial(_improve, schedule, layout, kind, architecture), learner, (places, numbers), stock, paths
+                fixed, partial(_improve, schedule, fixed), learner, rest, stage.numbers, stock, stage.unit_value, paths
             )  # fmt: skip
             stock = end if schedule.carry_stock else start
         last = done == schedule.steps or clock.spent >= schedule.seconds
         if last or done % schedule.look_every == 0:
             for each in (learner.net, learner.average):
-                tried = {"net": each, "places": places}
-                look = partial(_look, layout, hard, architecture, tried, numbers, state)
-                cost = float(np.mean([clock.timed("look", look, batch)[0] for batch in held_out]))
+                cost = clock.timed("look", look, {**rest, "net": each})
                 history.append(Moment(done, clock.spent, float(_rate(schedule)(done)), cost))
                 if cost < least:
                     best, least = each, cost
         if last:
             break
-    found = {"net": best, "places": places}
-    return Trained(found, least, tuple(history), clock.spent, clock.compiling, done)
+    return Trained({**rest, "net": best}, least, tuple(history), clock.spent, clock.compiling, done)
 
 
 def period_cost(
-    layout: Layout,
-    rules: Rules,
-    architecture: Architecture,
-    parameters: dict[str, Any],
-    numbers: PerLevel,
-    state: PerLevel,
-    paths: Paths,
+    stage: Stage, policy: Policy, parameters: dict[str, Any], paths: Paths
 ) -> tuple[Array, PerLevel]:
     """Return the mean cost per period that counts, and the stock at the end. Differentiable in `parameters`."""
-    outcome = run(layout, rules, learned(architecture), parameters, numbers, state, paths)
-    return outcome.cost.mean() / _periods(paths), outcome.state
+    fixed = (stage.layout, stage.rules, policy)
+    return _period_cost(fixed, parameters, stage.numbers, stage.state, stage.unit_value, paths)
 
 
-_look: Any = jax.jit(period_cost, static_argnames=("layout", "rules", "architecture"))
+_Fixed = tuple[Layout, Rules, Policy]
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2, 3))
+def _period_cost(
+    fixed: _Fixed,
+    parameters: Any,
+    numbers: PerLevel,
+    state: PerLevel,
+    unit_value: PerLevel | None,
+    paths: Paths,
+) -> tuple[Array, PerLevel]:
+    layout, rules, policy = fixed
+    outcome = run(layout, rules, policy, parameters, numbers, state, paths)
+    cost = valued(outcome.cost, held(layout, outcome.state), held(layout, state), unit_value)
+    return cost.mean() / _periods(paths), outcome.state
+
+
+_compiled_cost: Any = jax.jit(_period_cost, static_argnums=0)
+
+
+def _held_out_cost(
+    stage: Stage, policy: Policy, paths_of: PathsOf, schedule: Schedule
+) -> Callable[[dict[str, Any]], float]:
+    """Return what parameters cost on held-out paths, in whole units."""
+    held_out = [paths_of(HELD_OUT_SEED + batch) for batch in range(schedule.held_out_batches)]
+    _check(held_out)
+    fixed = (stage.layout, replace(stage.rules, rounding="hard"), policy)
+
+    def look(parameters: dict[str, Any]) -> float:
+        arguments = (parameters, stage.numbers, stage.state, stage.unit_value)
+        return float(np.mean([_compiled_cost(fixed, *arguments, paths)[0] for paths in held_out]))
+
+    return look
+
+
+@partial(jax.jit, static_argnums=(0, 1))
 def _improve(
     schedule: Schedule,
-    layout: Layout,
-    rules: Rules,
-    architecture: Architecture,
+    fixed: _Fixed,
     learner: _Learner,
-    fixed: tuple[Any, PerLevel],
+    rest: dict[str, Any],
+    numbers: PerLevel,
     stock: PerLevel,
+    unit_value: PerLevel | None,
     paths: Paths,
 ) -> tuple[_Learner, PerLevel]:
-    places, numbers = fixed
-
     def loss(net: Any) -> tuple[Array, PerLevel]:
-        return period_cost(layout, rules, architecture, {"net": net, "places": places}, numbers, stock, paths)
+        return _period_cost(fixed, {**rest, "net": net}, numbers, stock, unit_value, paths)
 
     (_, end), slope = jax.value_and_grad(loss, has_aux=True)(learner.net)
     update, memory = _optimiser(schedule).update(slope, learner.memory)
     net = optax.apply_updates(learner.net, update)
-    average = jax.tree.map(lambda old, new: old + _AVERAGED * (new - old), learner.average, net)
+    average = jax.tree.map(lambda old, new: old + schedule.averaged * (new - old), learner.average, net)
     return _Learner(net, average, memory), end
 
 

@@ -1,23 +1,20 @@
 """A company's twin: its network, its policy and its demand as of one release; kept in one file, and run on scenarios."""
 
 import json
-import os
-import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lake.errors import InputError
 from models.twin import demand as sampling
+from models.twin import files
 from models.twin.events import Outside
 from models.twin.layout import Layout, make_layout
-from models.twin.network import Lane, LeadTime, Network, Node
+from models.twin.network import Lane, LeadTime, Network, Node, levels
 from models.twin.numbers import make_numbers
 from models.twin.policies import reorder_point
 from models.twin.scenarios import Throughput
@@ -52,22 +49,24 @@ class Twin:
     """What was assumed where the lake says nothing."""
 
     @property
-    def throughput(self) -> Throughput:
-        """Return how much flows through each place (units a day) and of each item (money a day)."""
+    def flow(self) -> Floats:
+        """Return units a day through each place, [node, item]: its customers' and those of the places that it feeds."""
         network = self.network
-        daily = self.demand_mean.mean(0)
-        through = daily.copy()
-        names = network.node_names
-        from models.twin.network import levels
-
-        depth = levels(network)
+        through: Floats = self.demand_mean.mean(0)
+        names, depth = network.node_names, levels(network)
         for lane in sorted(network.lanes, key=lambda each: -depth[each.destination]):
             part = (
                 through[names.index(lane.destination)] * network.per_item(lane.share) * network.carried(lane)
             )
             through[names.index(lane.origin)] += part
+        return through
+
+    @property
+    def throughput(self) -> Throughput:
+        """Return how much flows through each place (units a day) and of each item (money a day)."""
+        network = self.network
         price = np.stack([network.per_item(node.price) for node in network.nodes])
-        return Throughput(through.sum(1), (daily * price).sum(0))
+        return Throughput(self.flow.sum(1), (self.demand_mean.mean(0) * price).sum(0))
 
     def undisturbed(self, days: int, replications: int, seed: int, block: int = 0) -> Outside:
         """Return the world without events: customers and lead times drawn, orders on their weekdays.
@@ -139,27 +138,12 @@ class Twin:
             ],
         }
         text = plain("twin", self) | {"network": network, "as_of": self.as_of.isoformat(), "format": FORMAT}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(
-            f".{os.getpid()}.unfinished"
-        )  # two builds at once: the last one stands, whole
-        with unfinished.open("wb") as file:
-            np.savez_compressed(file, text=np.array(json.dumps(text, default=_number)), **arrays)
-        unfinished.replace(path)
+        files.write(path, json.dumps(text, default=_number), arrays)
 
     @classmethod
     def load(cls, path: Path) -> "Twin":
         """Read a twin. Raises `InputError` where there is none, or where it is damaged or of another version."""
-        if not path.exists():
-            raise InputError(
-                f"There is no twin yet ({path} is missing): make it with `stocklake twin build`."
-            )
-        try:
-            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-                text = json.loads(str(file["text"]))
-                arrays = {name: file[name] for name in file.files if name != "text"}
-            if text.pop("format") != FORMAT:
-                raise ValueError("another version wrote it")
+        with files.reading(path, "twin", "stocklake twin build", FORMAT) as (text, arrays):
 
             def get(value: Any) -> Any:
                 return arrays[value["array"]] if isinstance(value, dict) and "array" in value else value
@@ -170,10 +154,6 @@ class Twin:
             rest = {name: get(value) for name, value in text.items()}
             rest |= {"as_of": date.fromisoformat(rest["as_of"]), "notes": tuple(rest["notes"])}
             return cls(network=Network(**network), **rest)
-        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile, zlib.error) as error:
-            raise InputError(
-                f"The twin {path} cannot be read ({' '.join(str(error).split())[:200]}): make it again with `stocklake twin build`."
-            ) from error
 
 
 Player = Callable[[Twin, Layout], tuple[Policy, Any]]

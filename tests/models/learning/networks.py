@@ -4,13 +4,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from models.learning.policy import initial_parameters
+from models.learning.stage import Stage
 from models.learning.training import HELD_OUT_SEED
 from models.twin import demand as sampling
 from models.twin.events import Outside
 from models.twin.layout import make_layout
 from models.twin.network import Lane, LeadTime, Network, Node
 from models.twin.numbers import make_numbers
-from models.twin.state import Rules, initial_state
+from models.twin.state import Rules
 
 
 def fixed(periods):
@@ -54,8 +55,8 @@ class World:
     def rules(self, **changes):
         return Rules(**({"sequence": "order_then_demand", "record": (), "see_pipeline": True} | changes))
 
-    def state(self, rules):
-        return initial_state(self.network, self.layout, self.numbers, rules)
+    def stage(self, rules):
+        return Stage.of(self.network, rules)
 
     def parameters(self, architecture, rules, seed=0):
         return initial_parameters(architecture, self.layout, rules, self.numbers, self.mean, seed=seed)

@@ -10,11 +10,11 @@ import pytest
 
 from lake.errors import InputError
 from models.learning.adjusting import ANSWERS, SEEN, adjusted, describe, first_network
-from models.learning.company import Settings, learn
-from models.learning.descent import descend
+from models.learning.company import SCHEDULE, Settings, learn
 from models.learning.handover import Range
 from models.learning.saved import Factors, Learned
 from models.learning.stage import Contender
+from models.learning.training import train
 from models.learning.worlds import Worlds
 from models.twin.narrowing import narrowed
 from models.twin.network import Lane, LeadTime, Network, Node
@@ -193,21 +193,20 @@ def test_killed_while_it_is_saved_the_old_one_stands(twin, tmp_path, monkeypatch
 
 
 def test_gradients_through_the_twin_make_a_policy_cheaper(twin, worlds):
-    rest = {
+    own = {
+        "net": first_network((8,), 1),
         "places": describe(twin, worlds.layout),
         "classical": Factors(0.3, 0.3, 1, 1).parameters(twin, worlds.layout),
     }
     paths = {seed: worlds.paths_of("normal")(seed) for seed in range(4)}
 
-    def validate(net) -> float:
-        outcome = worlds.stage.outcome(Contender(adjusted, {"net": net, **rest}), paths[3])
+    def look(parameters) -> float:
+        outcome = worlds.stage.outcome(Contender(adjusted, parameters), paths[3])
         return float(worlds.stage.cost(outcome).mean())
 
-    _, cost, first, steps = descend(
-        worlds.stage, adjusted, first_network((8,), 1), rest, lambda step: paths[step % 3],
-        seconds=2, validate=validate, rate=0.05, look_every=3,
-    )  # fmt: skip
-    assert cost < first and steps > 2, "points that are far too low rise"
+    schedule = replace(SCHEDULE, steps=40, learning_rate=0.05, final_learning_rate=0.05, look_every=5)
+    trained = train(worlds.stage, adjusted, own, lambda step: paths[step % 3], schedule, look=look)
+    assert trained.held_out_cost < trained.history[0].held_out_cost, "points that are far too low rise"
 
 
 def test_without_stress_nothing_is_learned(twin):

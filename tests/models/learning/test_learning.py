@@ -26,8 +26,7 @@ def shop():
     rules = world.rules(order_to_nearest=True)
     schedule = Schedule(steps=300, learning_rate=5e-3, look_every=50)
     trained = train(
-        world.layout, rules, LOST, world.parameters(LOST, rules), world.numbers, world.state(rules),
-        world.paths_of(), schedule,
+        world.stage(rules), learned(LOST), world.parameters(LOST, rules), world.paths_of(), schedule
     )  # fmt: skip
     return world, rules, trained
 
@@ -41,7 +40,9 @@ def test_a_short_training_beats_the_best_capped_base_stock_on_customers_never_se
     }
     fresh = world.paths_of(600, 64)(HELD_OUT_SEED + 500)
     costs = [
-        np.asarray(run(world.layout, rules, policy, each, world.numbers, world.state(rules), fresh).cost)
+        np.asarray(
+            run(world.layout, rules, policy, each, world.numbers, world.stage(rules).state, fresh).cost
+        )
         / 580
         for policy, each in ((learned(LOST), trained.parameters), (capped_base_stock, levels))
     ]
@@ -56,8 +57,7 @@ def test_the_same_seed_learns_the_same(shop):
     world, rules, trained = shop
     schedule = Schedule(steps=300, learning_rate=5e-3, look_every=50)
     again = train(
-        world.layout, rules, LOST, world.parameters(LOST, rules), world.numbers, world.state(rules),
-        world.paths_of(), schedule,
+        world.stage(rules), learned(LOST), world.parameters(LOST, rules), world.paths_of(), schedule
     )  # fmt: skip
     assert all(
         (np.asarray(a) == np.asarray(b)).all()
@@ -74,6 +74,7 @@ def test_gradients_are_what_small_steps_say(kind):
     rules = world.rules(whole_units=False, rounding="relaxed", demand_memory=3)
     parameters = world.parameters(architecture, rules)
     paths = world.paths_of(30, 64)(1)
+    stage = world.stage(rules)
     # customers of any size, so that the cost has no corners on average
     noise = jnp.asarray(np.random.default_rng(1).random(paths.demand[1].shape), jnp.float32)
     paths = paths._replace(demand=(None, paths.demand[1] + noise))
@@ -81,8 +82,7 @@ def test_gradients_are_what_small_steps_say(kind):
     @jax.jit
     def cost(net):
         whole = {"net": net, "places": parameters["places"]}
-        arguments = (world.numbers, world.state(rules), paths)
-        return period_cost(world.layout, rules, architecture, whole, *arguments)[0]
+        return period_cost(stage, learned(architecture), whole, paths)[0]
 
     net = parameters["net"]
     slope = jax.grad(cost)(net)
@@ -104,7 +104,7 @@ def test_what_is_ordered_can_be_ordered():
     parameters = world.parameters(LOST, rules, seed=4)
     paths = world.paths_of(60, 8)(0)
     daily = run(
-        world.layout, rules, learned(LOST), parameters, world.numbers, world.state(rules), paths
+        world.layout, rules, learned(LOST), parameters, world.numbers, world.stage(rules).state, paths
     ).daily
     ordered, shipped = (np.asarray(daily[name][1]) for name in ("ordered", "shipped"))
     assert ordered.max() > 0 and shipped.max() == 12
@@ -118,16 +118,16 @@ def test_one_policy_for_two_levels_serves_other_items_and_stores_untrained():
     schedule = Schedule(steps=150, learning_rate=1e-2, look_every=50)
     before = small.parameters(architecture, rules)
     trained = train(
-        small.layout, rules, architecture, before, small.numbers, small.state(rules),
-        small.paths_of(60, 16), schedule,
+        small.stage(rules), learned(architecture), before, small.paths_of(60, 16), schedule
     )  # fmt: skip
     assert trained.held_out_cost < 0.95 * trained.history[0].held_out_cost
     moved = moved_to(trained.parameters, large.layout, rules, large.numbers, large.mean)
     untrained = large.parameters(architecture, rules)
     paths = large.paths_of(100, 16)(HELD_OUT_SEED)
-    look = (large.numbers, large.state(rules), paths)
-    cost = float(period_cost(large.layout, rules, architecture, moved, *look)[0])
-    assert cost < 0.95 * float(period_cost(large.layout, rules, architecture, untrained, *look)[0])
+    costs = [
+        period_cost(large.stage(rules), learned(architecture), each, paths)[0] for each in (moved, untrained)
+    ]
+    assert float(costs[0]) < 0.95 * float(costs[1])
 
 
 def test_two_lanes_into_a_place_decide_in_turn():
@@ -148,7 +148,7 @@ def test_two_lanes_into_a_place_decide_in_turn():
     parameters["net"]["last"] = (0 * weights, bias)
     paths = world.paths_of(6, 2)(0)
     daily = run(
-        world.layout, rules, learned(architecture), parameters, world.numbers, world.state(rules), paths
+        world.layout, rules, learned(architecture), parameters, world.numbers, world.stage(rules).state, paths
     ).daily
     ordered = np.asarray(daily["ordered"][1])
     quick, slow = 5 + 0.5 * 5**0.5, 20 + 0.5 * (4 * 5) ** 0.5
@@ -194,4 +194,4 @@ def test_no_demand_and_a_blind_policy_are_refused():
     parameters = world.parameters(LOST, rules)
     silent = lambda seed: jax.tree.map(jnp.zeros_like, world.paths_of(5, 2)(seed))  # noqa: E731
     with pytest.raises(InputError, match="the sampled paths have none"):
-        train(world.layout, rules, LOST, parameters, world.numbers, world.state(rules), silent)
+        train(world.stage(rules), learned(LOST), parameters, silent)
