@@ -12,9 +12,9 @@ from models.inventory.serial_systems import SerialSystem, clark_scarf
 from models.learning.policy import Architecture, learned
 from models.learning.stage import Contender
 from models.learning.training import Schedule
-from models.twin.network import Lane, LeadTime, Network, Node
 from models.twin.policies import echelon_base_stock
 from models.twin.state import Policy, Rules
+from tests.models.twin.worlds import serial_system
 
 SERIAL = Schedule(steps=1_500, learning_rate=3e-3, seconds=60, look_every=100)
 ONE_WAREHOUSE = Schedule(
@@ -85,20 +85,6 @@ def lower_bound() -> float:
 
 
 def _serial() -> Trial:
-    nodes = [
-        Node("outside", "supplier"),
-        Node("three", "plant", holding_cost=2, on_hand=12),
-        Node("two", "hub", holding_cost=4, on_hand=6),
-        Node(
-            "one", "store", has_demand=True, holding_cost=7, shortage_cost=37.12, backlog_share=1, on_hand=8
-        ),
-    ]
-    lanes = [
-        Lane("outside", "three", lead_time=LeadTime((2,), (1.0,))),
-        Lane("three", "two", lead_time=LeadTime((1,), (1.0,)), pipeline_holding_cost=2),
-        Lane("two", "one", lead_time=LeadTime((1,), (1.0,)), pipeline_holding_cost=4),
-    ]
-
     def customers(seed: tuple[int, int], replications: int, periods: int) -> np.ndarray:
         wanted = np.zeros((periods, 4, 1, replications), np.float32)
         wanted[:, 3, 0] = np.maximum(np.random.default_rng(seed).normal(5, 1, (periods, replications)), 0)
@@ -107,8 +93,7 @@ def _serial() -> Trial:
     only_customers = np.array([[0.0], [0.0], [0.0], [1.0]])
     architecture = Architecture(hidden=(16, 16), form="up_to", echelon=True)
     rules = Rules(whole_units=False, record=())
-    network = Network(["item"], nodes, lanes)
-    return Trial(network, rules, architecture, customers, 5 * only_customers, only_customers)
+    return Trial(serial_system(), rules, architecture, customers, 5 * only_customers, only_customers)
 
 
 def _one_warehouse() -> Trial:

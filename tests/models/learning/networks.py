@@ -9,13 +9,10 @@ from models.learning.training import HELD_OUT_SEED
 from models.twin import demand as sampling
 from models.twin.events import Outside
 from models.twin.layout import make_layout
-from models.twin.network import Lane, LeadTime, Network, Node
+from models.twin.network import Lane, Network, Node
 from models.twin.numbers import make_numbers
 from models.twin.state import Rules
-
-
-def fixed(periods):
-    return LeadTime((periods,), (1.0,))
+from tests.models.twin.worlds import fixed
 
 
 def one_place(lead=2, mean=5.0, lane=None):

@@ -134,7 +134,8 @@ def test_two_lanes_into_a_place_decide_in_turn():
     """The quick lane sees what is due at once, the slow one also what the quick one orders: dual sourcing's base stock."""
     from models.twin.layout import make_layout
     from models.twin.network import Lane, Network, Node
-    from tests.models.learning.networks import World, fixed
+    from tests.models.learning.networks import World
+    from tests.models.twin.worlds import fixed
 
     shop = Node("shop", "store", has_demand=True, holding_cost=1, shortage_cost=9, backlog_share=1, on_hand=0)
     lanes = [Lane("near", "shop", lead_time=fixed(0)), Lane("far", "shop", lead_time=fixed(3))]

@@ -36,14 +36,14 @@ def world(mean: float):
     return poisson_paths(store_network(), REPLICATIONS, mean, PERIODS)
 
 
+def high_against_low(stage, **stress: float):
+    """Compare ordering up to 13 with up to 8, where customers want 5 and as much as `stress` says."""
+    worlds = {"normal": world(5.0), **{name: world(mean) for name, mean in stress.items()}}
+    return compare(stage, up_to(stage, 13.0), up_to(stage, 8.0), worlds, seeds=[1, 2])
+
+
 def test_better_everywhere_is_promoted_and_said_with_figures(stage):
-    found = compare(
-        stage,
-        up_to(stage, 13.0),
-        up_to(stage, 8.0),
-        {"normal": world(5.0), "surge": world(6.0)},
-        seeds=[1, 2],
-    )
+    found = high_against_low(stage, surge=6.0)
     assert found.promoted and found.replications == 2 * REPLICATIONS
     for test in found.tests:
         assert test.difference["cost"].high < 0
@@ -56,13 +56,7 @@ def test_better_everywhere_is_promoted_and_said_with_figures(stage):
 
 
 def test_better_on_all_sets_but_one_is_not_promoted_and_that_one_stands_first(stage):
-    found = compare(
-        stage,
-        up_to(stage, 13.0),
-        up_to(stage, 8.0),
-        {"normal": world(5.0), "slump": world(1.0)},
-        seeds=[1, 2],
-    )
+    found = high_against_low(stage, slump=1.0)
     assert not found.promoted and [test.better for test in found.tests] == [True, False]
     assert found.reasons[0].startswith("slump: costs more than the classical policy by")
 

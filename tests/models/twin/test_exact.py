@@ -20,10 +20,7 @@ from models.twin.policies import (
 )
 from models.twin.simulate import run
 from models.twin.state import Rules, initial_state
-
-
-def fixed(periods):
-    return LeadTime((periods,), (1.0,))
+from tests.models.twin.worlds import fixed, serial_system
 
 
 def play(network, policy, parameters, outside, rules, warm_up=0):
@@ -45,24 +42,6 @@ def mean_and_error(costs, periods):
     return each.mean(), each.std(ddof=1) / np.sqrt(len(each))
 
 
-def serial(law):
-    """Snyder and Shen, example 6.1: a unit under way is held at its origin's cost, and the newest stage is last."""
-    nodes = [
-        Node("outside", "supplier"),
-        Node("three", "plant", holding_cost=2, on_hand=12),
-        Node("two", "hub", holding_cost=4, on_hand=6),
-        Node(
-            "one", "store", has_demand=True, holding_cost=7, shortage_cost=37.12, backlog_share=1, on_hand=8
-        ),
-    ]
-    lanes = [
-        Lane("outside", "three", lead_time=fixed(2)),
-        Lane("three", "two", lead_time=fixed(1), pipeline_holding_cost=2),
-        Lane("two", "one", lead_time=fixed(1), pipeline_holding_cost=4),
-    ]
-    return Network(["item"], nodes, lanes)
-
-
 @pytest.mark.parametrize(
     ("law", "levels", "expected", "slack"),
     [("normal", (22.70, 12.02, 6.50), 47.66, 0.02), ("poisson", (26, 15, 9), 72.045, 0.005)],
@@ -74,7 +53,9 @@ def test_serial_systems_cost_what_clark_and_scarf_say(law, levels, expected, sla
     else:
         drawn = sampling.poisson(np.full((4, 1), 5.0), periods, 600, random)
     rules = Rules(whole_units=False, record=())
-    _, outcome = play(serial(law), echelon_base_stock, {"level": [0, *levels]}, Outside(drawn), rules, 100)
+    _, outcome = play(
+        serial_system(), echelon_base_stock, {"level": [0, *levels]}, Outside(drawn), rules, 100
+    )
     cost, error = mean_and_error(outcome.cost, periods - 100)
     assert abs(cost - expected) < 3 * error + slack
     assert error < 0.08

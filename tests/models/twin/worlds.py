@@ -15,6 +15,27 @@ from models.twin.state import Paths, Rules, initial_state
 PERIODS, REPLICATIONS = 14, 2
 
 
+def fixed(periods: int) -> LeadTime:
+    return LeadTime((periods,), (1.0,))
+
+
+def serial_system() -> Network:
+    """Snyder and Shen, example 6.1: a unit under way is held at its origin's cost, and the newest stage is last."""
+    customers = {"has_demand": True, "shortage_cost": 37.12, "backlog_share": 1}
+    nodes = [
+        Node("outside", "supplier"),
+        Node("three", "plant", holding_cost=2, on_hand=12),
+        Node("two", "hub", holding_cost=4, on_hand=6),
+        Node("one", "store", holding_cost=7, on_hand=8, **customers),
+    ]
+    lanes = [
+        Lane("outside", "three", lead_time=fixed(2)),
+        Lane("three", "two", lead_time=fixed(1), pipeline_holding_cost=2),
+        Lane("two", "one", lead_time=fixed(1), pipeline_holding_cost=4),
+    ]
+    return Network(["item"], nodes, lanes)
+
+
 @dataclass
 class World:
     network: Network
