@@ -7,6 +7,7 @@ holds the microseconds of both moments (event times a million, plus known), whic
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -43,17 +44,21 @@ class LakeSqliteOnlineStore(WrittenByColumns, SqliteOnlineStore):  # type: ignor
     """Feast's SQLite store with a writer and a reader for thousands of entities."""
 
     def put(self, config: RepoConfig, view: FeatureView, batch: Batch) -> int:
-        """Write a batch and return how many rows were not older than what stood; `BATCH_ROWS` rows are one transaction."""
-        connection = self._get_conn(config)
+        """Write a batch and return how many rows were not older than what stood; `BATCH_ROWS` rows are one transaction.
+
+        Raises `StocklakeError` when the disk is full or somebody else holds the file for a minute.
+        """
         names = sorted(batch.cells)
         statement = _upsert(_table(config, view), names)
-        before = connection.total_changes
-        for start in range(0, len(batch), BATCH_ROWS):
-            rows = _rows(batch.slice(start, BATCH_ROWS), names)
-            with connection:
-                connection.execute("BEGIN IMMEDIATE")
-                connection.executemany(statement, rows)
-        return (connection.total_changes - before) // max(1, len(names))
+        with _told(config):
+            connection = self._get_conn(config)
+            before = connection.total_changes
+            for start in range(0, len(batch), BATCH_ROWS):
+                rows = _rows(batch.slice(start, BATCH_ROWS), names)
+                with connection:
+                    connection.execute("BEGIN IMMEDIATE")
+                    connection.executemany(statement, rows)
+            return (connection.total_changes - before) // max(1, len(names))
 
     def fetch(
         self, config: RepoConfig, views: dict[str, list[str]], keys: pa.Array
@@ -77,7 +82,7 @@ class LakeSqliteOnlineStore(WrittenByColumns, SqliteOnlineStore):  # type: ignor
                     f"SELECT entity_key, feature_name, value, +event_ts FROM {quote(f'{config.project}_{view}')} "
                     f"WHERE entity_key IN ({','.join('?' * len(some))})"
                 )
-                for key, name, value, event_s in connection.execute(sql, some):
+                for key, name, value, event_s in connection.execute(sql, [*map(bytearray, some)]):
                     for place in places[key] if name in columns else ():
                         columns[name][place] = value
                         if moments[place] is None:
@@ -110,6 +115,17 @@ class LakeSqliteOnlineStore(WrittenByColumns, SqliteOnlineStore):  # type: ignor
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
         return connection
+
+
+@contextmanager
+def _told(config: RepoConfig) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StocklakeError(
+            f"The online store {config.online_store.path} could not be written ({error}): see that its disk has room and that "
+            "nobody else holds it; what was not written is written by the next run."
+        ) from error
 
 
 def _table(config: RepoConfig, view: FeatureView) -> str:
@@ -162,19 +178,31 @@ def _rows(batch: Batch, names: list[str]) -> Iterator[tuple[Any, ...]]:
         pa.array(created_s, mask=created_s < 0),
         pa.array(within, mask=within == 0),
     ]
-    columns = (batch.keys, *numbers, *(batch.cells[name] for name in names))
-    return zip(*(column.take(order).to_pylist() for column in columns), strict=True)
+    keys, *cells = (
+        _blobs(texts.take(order)) for texts in (batch.keys, *(batch.cells[name] for name in names))
+    )
+    return zip(keys, *(column.take(order).to_pylist() for column in numbers), *cells, strict=True)
+
+
+def _blobs(texts: pa.Array) -> Iterator[bytearray]:
+    """Return the texts as sqlite3 takes them at once: for each object of type bytes it looks for an adapter first."""
+    return map(bytearray, texts.to_pylist())
 
 
 def _upsert(table: str, names: list[str]) -> str:
-    """Return the statement that writes one entity: key, second, second known, rests, then a value for each name."""
+    """Return the statement that writes one entity: key, second, second known, rests, then a value for each name.
+
+    OR ROLLBACK: what fails undoes the transaction. With SQLite's own OR ABORT each statement keeps a copy of the pages that
+    it changes, to be able to undo itself alone, and writes ten times as much as the values take.
+    """
     rows = ", ".join(
         f"(?1, '{name.replace(chr(39), chr(39) * 2)}', ?{5 + place}, ?2, ?3, ?4)"
         for place, name in enumerate(names)
     )
     new, standing = (_moments(of) for of in ("excluded.", f"{table}."))
     return (
-        f"INSERT INTO {table} (entity_key, feature_name, value, event_ts, created_ts, within_second) VALUES {rows} "
+        f"INSERT OR ROLLBACK INTO {table} (entity_key, feature_name, value, event_ts, created_ts, within_second) "
+        f"VALUES {rows} "
         "ON CONFLICT (entity_key, feature_name) DO UPDATE SET value = excluded.value, value_text = NULL, "
         "event_ts = excluded.event_ts, created_ts = excluded.created_ts, within_second = excluded.within_second "
         f"WHERE {new} >= {standing}"

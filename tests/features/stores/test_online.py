@@ -301,6 +301,21 @@ def test_a_table_of_stock_feast_becomes_ours(tmp_path: Path) -> None:
     assert feasts_answer(stock)["a_text"] == ["ours"] * 5 + [None]
 
 
+def test_a_full_disk_leaves_what_stood(tmp_path: Path) -> None:
+    store = open_feast(tmp_path, {"type": OURS["sqlite"], "path": str(tmp_path / "online.db")})
+    put(store, rows(300, an_int64=0, a_text="0"))
+    connection = store.provider.online_store._get_conn(store.config)
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    connection.execute(f"PRAGMA max_page_count = {pages + 5}")
+    newer = rows(3_000, at=NOON, an_int64=1, a_text="1")
+    with pytest.raises(StocklakeError, match=r"online\.db could not be written .*full"):
+        put(store, newer)
+    assert read(store, 3_000)["a_text"].to_list() == ["0"] * 300 + [None] * 2_700
+    connection.execute("PRAGMA max_page_count = 1000000")
+    assert put(store, newer) == 3_000
+    assert set(read(store, 3_000)["a_text"]) == {"1"}
+
+
 def test_what_redis_can_refuse(redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONLINE_URL", redis_url.replace("/0", "/3"))
     block = {"type": OURS["redis"], "connection_string": "${env:ONLINE_URL}", "company": "acme"}
