@@ -11,8 +11,8 @@ COMPANY ?= example
 HOME_FLAG := $(if $(STOCKLAKE_HOME),--home $(STOCKLAKE_HOME),)
 BIN := .venv/bin
 STOCKLAKE := $(BIN)/stocklake
-# crashes_stream is a part of crashes, with a command of its own.
-BENCHMARKS := $(filter-out crashes_stream,$(patsubst benchmarks/%.py,%,$(shell grep -l __main__ benchmarks/*.py)))
+# crashes_stream is a part of crashes, features_* of features, with commands of their own.
+BENCHMARKS := $(filter-out crashes_stream features_%,$(patsubst benchmarks/%.py,%,$(shell grep -l __main__ benchmarks/*.py)))
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'

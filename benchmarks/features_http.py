@@ -157,8 +157,10 @@ def measure_server(which: str, pid: int, port: int, seconds: float) -> dict[str,
             answers, errors = asyncio.run(ask(port, connections, entities, seconds))
             spent = sum(server.cpu_times()[:2]) - before
             label = f"{which}_{connections}_connections_{entities}_entities"
+            figures[f"{label}_requests"] = len(answers)
             figures[f"{label}_per_cpu_s"] = round(len(answers) / spent)
-            figures[f"{label}_p99_ms"] = round(1000 * float(np.quantile(answers, 0.99)), 1)
+            for share in (50, 99):
+                figures[f"{label}_p{share}_ms"] = round(1000 * float(np.quantile(answers, share / 100)), 1)
             figures[f"{label}_errors"] = errors
     return figures
 

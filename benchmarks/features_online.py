@@ -1,10 +1,10 @@
 """Online features beside stock Feast, in one run on one machine: writing, and reading 1 to 30,490 entities.
 
-    python -m benchmarks.features_online [--json] [--million]
+    python -m benchmarks.features_online [--json] [--no-million]
 
 One view of 20 doubles, keyed by item and location, on a real Redis and on SQLite. Writing begins with the Arrow table that
 an offline store pulls: stock Feast makes messages of it and passes them to its store, as `feast materialize` does; ours is
-what `features.repository.materialize` does. `--million` writes a million entities as well (stock Feast is not asked to).
+what `features.repository.materialize` does. A million entities are written as well, over those (stock Feast is not asked to).
 Reading is `OnlineReader` (a frame in, a frame out; one entity: a list), stock Feast's `get_online_features(...).to_dict()`,
 and the same fields by HMGET in a pipeline of the Redis client, without making values of the bytes. CPU is that of this
 process, user and system; what Redis itself spends meanwhile stands in `..._server_cpu_s`.
@@ -189,6 +189,7 @@ def reading(folder: Path, url: str) -> dict[str, float]:
             "raw_": raw,
             "stock_": stocks,
         }
+        spent_by = {}
         for name, way in ways.items():
             way(count)
             taken, repeats = [], max(1, times // 10) if name == "stock_" else times
@@ -203,11 +204,14 @@ def reading(folder: Path, url: str) -> dict[str, float]:
             figures[f"{name}read_{count}_p50_ms"], figures[f"{name}read_{count}_p99_ms"] = (
                 round(float(np.quantile(taken, q)), 2) for q in (0.5, 0.99)
             )
+            spent_by[name] = spent
+        if count >= 1_000:
+            figures[f"read_{count}_ratio_to_raw"] = round(spent_by[""] / spent_by["raw_"], 2)
     client.close()
     return figures
 
 
-def measure(million: bool = False) -> dict[str, float]:
+def measure(million: bool = True) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as name, redis_server(Path(name)) as url:
         return writing(Path(name), url, million) | reading(Path(name), url)
 
@@ -217,7 +221,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--million", action="store_true")
+    parser.add_argument("--million", action=argparse.BooleanOptionalAction, default=True)
     arguments = parser.parse_args()
     figures = measure(arguments.million)
     print(json.dumps(figures) if arguments.json else "\n".join(f"{n:32} {v:,}" for n, v in figures.items()))
