@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
 """Of signatures that are believed, whatever a token says of itself: only those with a public key, never `none` or HS256."""
 LEEWAY_S = 30
 SHORTEST_TOKEN = 20
+REFRESH_S, RETRY_S, FETCH_S, KEPT_S = 300, 30, 5, 3600
+"""How often a provider's keys are fetched, how often again when one is missing, how long that may take, how long old ones do."""
 METRICS = "metrics"
 """What a role names beside feature services to read /metrics."""
 
@@ -64,7 +67,7 @@ class Access:
                 )
             self._callers.append((_digest(token), Caller(known.name, self._allowed(known.roles))))
         self._oidc = settings.oidc
-        self._key = _key_finder(settings.oidc) if settings.oidc else None
+        self.keys = Keys(settings.oidc.jwks) if settings.oidc else None
         if not self._callers and not self._oidc:
             raise InputError(
                 "company.yaml, serving: there are neither tokens nor oidc, so nobody may ask: name who may."
@@ -87,11 +90,11 @@ class Access:
         return self._from_jwt(self._oidc, token)
 
     def _from_jwt(self, oidc: OidcSettings, token: str) -> Caller:
-        assert self._key is not None
+        assert self.keys is not None
         try:
             claims = jwt.decode(
                 token,
-                self._key(token),
+                self.keys.of(token),
                 algorithms=list(ALGORITHMS),
                 audience=oidc.audience,
                 issuer=oidc.issuer,
@@ -133,19 +136,59 @@ class RateLimit:
                 del self._buckets[name]
 
 
+class Keys:
+    """An identity provider's public keys, by their ids: fetched beside the requests, never while one of them waits.
+
+    What the provider no longer shows is no longer believed from the next `refresh` on. While it does not answer, what stood
+    is believed for `KEPT_S` more.
+    """
+
+    def __init__(self, where: str, clock: Callable[[], float] = time.monotonic) -> None:
+        """Remember a URL, or a file, which is read at once: raises `InputError` when that cannot be read."""
+        self._where, self._clock = where, clock
+        self._found: dict[str, Any] = {}
+        self._fetched = self._tried = -math.inf
+        self._is_asked_for_more = False
+        if not self._is_remote:
+            self.refresh()
+
+    def of(self, token: str) -> Any:
+        """Return the key that the token says it was signed with; raise KeyError when there is none."""
+        name = str(jwt.get_unverified_header(token).get("kid"))
+        if name not in self._found:
+            self._is_asked_for_more = True
+            raise KeyError(f"no key {name[:80]!r}")
+        return self._found[name]
+
+    def refresh(self) -> None:
+        """Fetch the keys if they are due: every `REFRESH_S`, and for an unknown one every `RETRY_S` at most.
+
+        Raises `InputError` when they cannot be had.
+        """
+        now = self._clock()
+        waits = RETRY_S if self._is_asked_for_more or self._tried > self._fetched else REFRESH_S
+        if now - self._tried < waits:
+            return
+        self._tried, self._is_asked_for_more = now, False
+        try:
+            self._found = {key.key_id: key.key for key in self._fetch() if key.key_id}
+        except (OSError, ValueError, jwt.PyJWTError) as error:
+            if now - self._fetched > KEPT_S:
+                self._found = {}
+            raise InputError(
+                f"company.yaml, serving: the keys at {self._where} cannot be read ({error})."
+            ) from error
+        self._fetched = now
+
+    @property
+    def _is_remote(self) -> bool:
+        return self._where.startswith(("https://", "http://"))
+
+    def _fetch(self) -> list[jwt.PyJWK]:
+        if self._is_remote:
+            return jwt.PyJWKClient(self._where, cache_jwk_set=False, timeout=FETCH_S).get_signing_keys()
+        return jwt.PyJWKSet.from_json(Path(self._where).read_text(encoding="utf-8")).keys
+
+
 def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
-
-
-def _key_finder(oidc: OidcSettings) -> Callable[[str], Any]:
-    """Return what finds the public key of a token; keys at a URL are kept for five minutes."""
-    if oidc.jwks.startswith(("https://", "http://")):
-        client = jwt.PyJWKClient(oidc.jwks, cache_keys=True, lifespan=300, timeout=5)
-        return lambda token: client.get_signing_key_from_jwt(token).key
-    try:
-        keys = jwt.PyJWKSet.from_json(Path(oidc.jwks).read_text(encoding="utf-8"))
-    except (OSError, ValueError, jwt.PyJWTError) as error:
-        raise InputError(
-            f"company.yaml, serving: the keys in {oidc.jwks} cannot be read ({error})."
-        ) from error
-    return lambda token: keys[jwt.get_unverified_header(token)["kid"]].key

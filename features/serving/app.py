@@ -12,7 +12,7 @@ import math
 import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any
@@ -182,13 +182,22 @@ class FeatureServer:
         return JSONResponse({"detail": told[:300]}, denied.status, headers)
 
     async def refresh(self) -> None:
-        """Look every few seconds whether the registry changed; one that is refused leaves what stood."""
+        """Look again every few seconds."""
         while True:
             await asyncio.sleep(REFRESH_S)
-            try:
-                self.registry.refresh()
-            except Exception as error:  # whatever a registry holds, what stood is served on
-                self.audit.refused(status=0, reason=str(error), caller="", address="", path="registry")
+            await self.look()
+
+    async def look(self) -> None:
+        """See whether the registry changed, and the provider's keys; what is refused leaves what stood."""
+        await self._try("registry", self.registry.refresh)
+        if self.access.keys:
+            await self._try("keys", self.access.keys.refresh)
+
+    async def _try(self, what: str, look: Callable[[], object]) -> None:
+        try:
+            await asyncio.to_thread(look)
+        except Exception as error:  # whatever is wrong with it, what stood is served on
+            self.audit.refused(status=0, reason=str(error), caller="", address="", path=what)
 
 
 def make_app(company: Company) -> FastAPI:
@@ -197,6 +206,7 @@ def make_app(company: Company) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await server.look()
         looking = asyncio.create_task(server.refresh())
         yield
         looking.cancel()

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import dill
 import httpx
@@ -26,7 +27,7 @@ from feast.feature_server import get_app
 from feast.protos.feast.core.Registry_pb2 import Registry
 
 from features.registry import apply, open_store
-from features.serving.access import Denied, RateLimit
+from features.serving.access import Denied, Keys, RateLimit
 from features.serving.app import FeatureServer, make_app
 from features.stores.online_format import batch_of_table
 from lake.company import Company, CompanySettings, load_company
@@ -372,6 +373,69 @@ def test_code_that_is_stored_in_the_registry_is_never_run(company: Company, tmp_
     assert server.registry.refresh()
     server.audit.close()
     assert any("stored code" in one["reason"] for one in refusals(company))
+
+
+class Provider(BaseHTTPRequestHandler):
+    """An identity provider that shows its keys, or is out of order."""
+
+    shown: ClassVar[list[dict[str, Any]]] = []
+    status, asked = 200, 0
+
+    def do_GET(self) -> None:
+        Provider.asked += 1
+        self.send_response(self.status)
+        self.end_headers()
+        self.wfile.write(json.dumps({"keys": self.shown}).encode())
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def test_a_providers_keys_are_believed_as_long_as_it_shows_them_and_strangers_fetch_none(
+    key: rsa.RSAPrivateKey,
+) -> None:
+    others = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    first, second = (
+        jwt.algorithms.RSAAlgorithm.to_jwk(one.public_key(), as_dict=True) | {"kid": kid}
+        for one, kid in ((key, "one"), (others, "two"))
+    )
+    now = [0.0]
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Provider)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        keys = Keys(f"http://127.0.0.1:{server.server_address[1]}/keys", clock=lambda: now[0])
+        of_one, of_two = signed(key), signed(others, headers={"kid": "two"})
+
+        def later(seconds: float, shown: list[dict[str, Any]], status: int = 200) -> None:
+            now[0] += seconds
+            Provider.shown, Provider.status = shown, status
+            with suppress(InputError):
+                keys.refresh()
+
+        later(0, [first])
+        assert keys.of(of_one)
+        for _ in range(
+            20
+        ):  # whoever makes up names of keys waits for nothing, and the provider is left alone
+            with pytest.raises(KeyError, match="no key 'two'"):
+                keys.of(of_two)
+        later(5, [first, second])
+        assert Provider.asked == 1
+        later(30, [first, second])
+        assert (Provider.asked, bool(keys.of(of_two))) == (2, True)
+        later(300, [second], status=500)
+        assert keys.of(of_one), "the provider is out of order: what stood is believed"
+        later(30, [second])
+        with pytest.raises(KeyError):  # it was taken back
+            keys.of(of_one)
+        later(3_000, [second], status=500)
+        assert keys.of(of_two)
+        later(3_601, [second], status=500)
+        with pytest.raises(KeyError):
+            keys.of(of_two)
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def test_the_rate_is_limited_for_each_caller() -> None:

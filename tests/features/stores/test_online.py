@@ -357,8 +357,20 @@ def test_on_demand_features_are_computed_of_whole_columns(store: FeatureStore) -
         def doubled(frame: pd.DataFrame) -> pd.DataFrame:
             return pd.DataFrame({"twice": frame["a_float64"] * 2})
 
+        keys_of = [store.get_entity("item"), store.get_entity("shelf")]
+
+        @on_demand_feature_view(
+            entities=keys_of,
+            sources=[view[["a_float64"]]],
+            schema=[Field(name="thrice", dtype=Float64)],
+            write_to_online_store=True,
+        )
+        def tripled(frame: pd.DataFrame) -> pd.DataFrame:
+            return pd.DataFrame({"thrice": frame["a_float64"] * 3})
+
         service = FeatureService(name="computed_v1", features=[view[["a_text"]], doubled])
-        store.apply([doubled, service])
+        written = FeatureService(name="written_v1", features=[tripled])
+        store.apply([doubled, tripled, service, written])
         put(store, rows())
         reader = OnlineReader.open(store, "computed_v1")
         assert reader.feature_names == ["a_text", "twice"]
@@ -374,3 +386,10 @@ def test_on_demand_features_are_computed_of_whole_columns(store: FeatureStore) -
             "twice"
         ].to_list()
         assert reader.ask(keys)[1].moments == [MORNING] * 3 + [None]
+        # What Feast writes when it is told to stands as any feature does; ours computes it of what stands now.
+        inputs = rows(2, at=NOON, a_float64=5.0).select(["item_id", "shelf_number", "a_float64"]).to_pandas()
+        store.write_to_online_store("tripled", inputs.assign(event_timestamp=NOON))
+        feasts = store.get_online_features(features=["tripled:thrice"], entity_rows=keys).to_dict()
+        assert feasts["thrice"] == [15.0, 15.0, None, None]
+        mine = OnlineReader.open(store, "written_v1").read(pl.DataFrame(keys))
+        assert mine["thrice"].to_list() == pytest.approx([0.0, -0.3, None, None])
