@@ -1,11 +1,12 @@
-"""From an event to an online read: 1,000 events a second for two minutes, through a real broker and a real Redis.
+"""From an event to an online read, and to history: 1,000 events a second for two minutes, through a real broker and a real Redis.
 
     python -m benchmarks.features_fresh [--json] [--seconds 120] [--rate 1000]
 
 A producer publishes sales of 2,000 items with the moment of each in it, one in twenty out of order; `features.fresh` pushes
 them in a process thread of its own; a reader asks for all items every quarter of a second. An event is visible when the
 value that stands is it or a newer one; its age is counted from its publishing, the reader's own pause included. Lost are
-events whose item does not end at its newest event.
+events whose item does not end at its newest event. Beside it `lake.listening` loads the same stream every second, and
+`history_` says when an event stood in the table that the view's history is read from.
 """
 
 import argparse
@@ -28,8 +29,10 @@ import features  # noqa: F401 (before Feast: it makes that import quick)
 from features.fresh import Pushed, Pusher
 from features.stores.online_reader import OnlineReader
 from features.stores.source import LakeSource
-from lake.company import load_company
+from lake.company import Company, load_company
+from lake.connection import Lake, table_exists
 from lake.contracts.model import Column, Contract, Location
+from lake.listening import Round, listen
 from lake.sources.streams.settings import NatsSettings
 from tests.features.stores.online_kit import redis_server
 from tests.nats import NatsServer
@@ -49,7 +52,9 @@ def contract(url: str) -> Contract:
             Column("number", "number", "integer", required=True),
         ),
         write_mode="append",
-        source=NatsSettings(kind="nats", servers=url, stream=STREAM, batch_rows=5_000),
+        source=NatsSettings(
+            kind="nats", servers=url, stream=STREAM, batch_rows=5_000, batch_seconds=1, event_time="sold_at"
+        ),
     )  # fmt: skip
 
 
@@ -115,10 +120,23 @@ def observe(
         stop.wait(0.25)
 
 
-def measure(seconds: float, rate: float) -> dict[str, float]:
+def observe_history(company: Company, seen: np.ndarray[Any, Any], stop: threading.Event) -> None:
+    """Note when each event was first there for a reader of the lake."""
+    lake = Lake.of(company)
+    while not stop.is_set() and np.isnan(seen).any():
+        if lake.exists:
+            with lake.read() as connection:
+                if table_exists(connection, "raw", "till_sale"):
+                    rows = connection.execute("SELECT number FROM lake.raw.till_sale").fetchnumpy()
+                    there = np.asarray(rows["number"], dtype=np.int64)
+                    seen[there[np.isnan(seen[there])]] = time.perf_counter()
+        stop.wait(0.5)
+
+
+def measure(seconds: float = 120, rate: float = 1_000) -> dict[str, float]:
     count = int(seconds * rate)
     numbers = order(count)
-    published, seen = np.zeros(count), np.full(count, np.nan)
+    published, seen, in_history = np.zeros(count), np.full(count, np.nan), np.full(count, np.nan)
     items = np.arange(count) % ITEMS
     wanted = np.full(ITEMS, -1)
     np.maximum.at(wanted, items, np.arange(count))
@@ -131,8 +149,9 @@ def measure(seconds: float, rate: float) -> dict[str, float]:
             company.prepare()
             store = open_feast(folder, redis)
             view = store.get_feature_view("last_sale")
-            pusher = Pusher(company, contract(server.url), store, view)
-            done, stop = Pushed("till_sale"), threading.Event()
+            stream = contract(server.url)
+            pusher = Pusher(company, stream, store, view)
+            done, stop, rounds = Pushed("till_sale"), threading.Event(), list[Round]()
 
             def push() -> None:
                 while not stop.is_set():
@@ -145,23 +164,31 @@ def measure(seconds: float, rate: float) -> dict[str, float]:
             threads = [
                 threading.Thread(target=push),
                 threading.Thread(target=observe, args=(reader, seen, stop, wanted)),
+                threading.Thread(target=observe_history, args=(company, in_history, stop)),
+                threading.Thread(
+                    target=listen,
+                    args=(company, [stream]),
+                    kwargs={"run_id": "benchmark", "stop": stop, "tell": rounds.append},
+                ),
             ]
             start = time.process_time()
             for thread in threads:
                 thread.start()
             publish(server.url, numbers, rate, published)
             threads[1].join(timeout=60)
+            threads[2].join(timeout=60)
             stop.set()
-            threads[0].join(timeout=60)
+            for thread in threads:
+                thread.join(timeout=60)
             spent = time.process_time() - start
             keys = pl.DataFrame({"item_id": [f"I{item}" for item in range(ITEMS)]})
             ends = reader.read(keys)["number"].fill_null(-1).to_numpy()
             pusher.close()
         finally:
             server.stop()
-    ages = (seen - published)[~np.isnan(seen)]
     # A late event was covered by a newer one before it was published: it waits for nothing.
-    ages = np.maximum(ages, 0)
+    ages = np.maximum((seen - published)[~np.isnan(seen)], 0)
+    history_ages = (in_history - published)[~np.isnan(in_history)]
     return {
         "events": count,
         "pushed": done.events,
@@ -170,8 +197,12 @@ def measure(seconds: float, rate: float) -> dict[str, float]:
         "never_visible": int(np.isnan(seen).sum()),
         "items_not_at_their_newest": int((ends != wanted).sum()),
         "older_left_out": done.events - done.written,
+        "history_p50_s": round(float(np.quantile(history_ages, 0.5)), 2),
+        "history_p99_s": round(float(np.quantile(history_ages, 0.99)), 2),
+        "history_lacks": int(np.isnan(in_history).sum()),
+        "history_batches": len(rounds),
         "cpu_s": round(spent, 1),
-        "problems": 0 if done.problem is None else 1,
+        "problems": sum(one.problem is not None for one in (done, *rounds)),
     }
 
 

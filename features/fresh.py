@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
@@ -34,8 +35,12 @@ if TYPE_CHECKING:
 
 PAUSE_S = 0.2
 LONGEST_PAUSE_S = 60.0
+AHEAD = timedelta(minutes=5)
+"""How far an event's own time may lie beyond the moment at which the broker stored it: a clock that is far ahead would hold
+back all that comes after."""
 KNOWN_AT = "_known_at"
 """When raw says that a row became known; of an event, when the broker stored it."""
+_STORED_AT = "stored at"
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,8 @@ class Pushed:
     """Rows that were not older than what stood."""
     refused: int = 0
     """Messages that are not what the contract says."""
+    ahead: int = 0
+    """Events from the future, by their own account: history has them from then on, online they never count."""
     problem: str | None = None
 
 
@@ -139,11 +146,17 @@ class Pusher:
         done.refused += len(messages) - len(rows)
         if rows.is_empty():
             return
+        happened = rows[self.view.batch_source.timestamp_field].cast(pl.Datetime("us"))
+        is_ahead = happened > rows[_STORED_AT] + AHEAD
+        rows = rows.filter(~is_ahead.fill_null(False)).drop(_STORED_AT)
+        done.ahead += int(is_ahead.sum())
+        if rows.is_empty():
+            return
         batch = batch_of_table(self.view, rows.to_arrow())
         done.written += self.store.provider.online_store.put(self.store.config, self.view, batch)
 
     def _rows(self, messages: Sequence[Message]) -> pl.DataFrame:
-        """Return the messages that the lake would load, as rows of the view's columns."""
+        """Return the messages that the lake would load, as rows of the view's columns, with when the broker stored each."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "events.jsonl"
             write_batch(path, messages, message_bytes=self.settings.message_bytes, field=None)
@@ -154,7 +167,8 @@ class Pusher:
         frame = pl.concat(good)
         stored = pl.Series(KNOWN_AT, [message.broker_time.replace(tzinfo=None) for message in messages])
         frame = frame.with_columns(stored.gather(frame["_line"].cast(pl.UInt32) - 1))
-        return frame.select(pl.col(column).alias(name) for name, column in self._columns.items())
+        columns = [pl.col(column).alias(name) for name, column in self._columns.items()]
+        return frame.select(*columns, pl.col(KNOWN_AT).alias(_STORED_AT))
 
     def _disconnect(self) -> None:
         if self._broker is not None:

@@ -33,10 +33,11 @@ def push_features(company: CompanyOption = None, home: HomeOption = None) -> Non
 def _tell(done: "Pushed") -> None:
     """Print a look: what it brought, and what went wrong."""
     if done.events:
-        older = done.events - done.refused - done.written
+        older = done.events - done.refused - done.ahead - done.written
         parts = [f"{done.written:,} written"]
         parts += [f"{older:,} older than what stands"] if older else []
         parts += [f"{done.refused:,} not as the contract says"] if done.refused else []
+        parts += [f"{done.ahead:,} from the future (set the clock of what sends them)"] if done.ahead else []
         typer.echo(f"{done.dataset}: {', '.join(parts)}")
     if done.problem:
         typer.echo(f"stocklake: {done.problem}", err=True)

@@ -94,6 +94,7 @@ def test_events_are_online_in_seconds_while_the_lake_is_held_and_then_history(ho
                 sale(5, quantity=9),
                 "no event",
                 sale(10, quantity=1.5),
+                sale(0, quantity=2, sold_at=f"{datetime.now(UTC) + timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"),
             )
             assert wait_for(reader, [9, 3, None]) < 5
             late = sale(2, item_id="I0", quantity=1, sold_at="2026-03-01T07:00:00Z")
@@ -104,7 +105,8 @@ def test_events_are_online_in_seconds_while_the_lake_is_held_and_then_history(ho
     finally:
         stop.set()
         thread.join(timeout=30)
-    assert sum(one.events for one in told) == 508
+    assert sum(one.events for one in told) == 509
+    assert sum(one.ahead for one in told) == 1, "a clock that is ahead would hold back what comes after"
     assert sum(one.refused for one in told) == 2
     assert [one.problem for one in told if one.problem] == []
     house.ingest()
