@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,15 @@ from lake import progress
 from lake.company import COMPANY_VARIABLE, PROJECT_ROOT, Company
 from lake.connection import Lake, metadata, table_exists, tables_state
 from lake.contracts.model import Contract
+from lake.dbt_build import KEPT_VARIABLE
 from lake.dbt_files import as_yaml, profile, project_files
-from lake.errors import GateFailed, StocklakeError
+from lake.dbt_report import BuildReport, NodeRun, raise_on_failures, read_report, standing_nodes
+from lake.errors import StocklakeError
+from lake.standing import note_good_build, what_stands
 
+_BY_SLICES = "STOCKLAKE_BUILD_BY_SLICES"
 # Not `-m dbt...`, which warns; -P keeps the folder `tests` of the dbt project from being imported.
-_DBT = "from dbt.cli.main import cli; cli()"
+_DBT = "from lake.dbt_build import main; main()"
 
 
 @dataclass(frozen=True)
@@ -45,52 +49,6 @@ class DbtProject:
     def manifest(self) -> Path:
         """manifest.json, as `parse` or `build` left it."""
         return self.target_dir / "manifest.json"
-
-
-@dataclass(frozen=True)
-class NodeRun:
-    """One model or test as dbt ran it; `schema` is its folder (staging, core, marts)."""
-
-    unique_id: str
-    name: str
-    schema: str
-    kind: str
-    """model, test or unit_test."""
-    status: str
-    """success, pass, warn, error, fail, skipped."""
-    seconds: float
-    message: str
-    failing_rows: int
-
-
-@dataclass(frozen=True)
-class BuildReport:
-    """What one `dbt build` did."""
-
-    nodes: tuple[NodeRun, ...]
-    elapsed_s: float
-    is_standing: bool = False
-    """True: nothing had changed, so nothing was built; the nodes are those of the build that stands."""
-
-    @property
-    def models(self) -> tuple[NodeRun, ...]:
-        """The models, in the order they ran."""
-        return tuple(node for node in self.nodes if node.kind == "model")
-
-    @property
-    def tests(self) -> tuple[NodeRun, ...]:
-        """Data tests and unit tests."""
-        return tuple(node for node in self.nodes if node.kind != "model")
-
-    @property
-    def warnings(self) -> tuple[NodeRun, ...]:
-        """Tests of severity warn that found rows."""
-        return tuple(node for node in self.nodes if node.status == "warn")
-
-    @property
-    def seconds_per_model(self) -> dict[str, float]:
-        """Wall seconds of each model, slowest first."""
-        return {m.name: m.seconds for m in sorted(self.models, key=lambda model: -model.seconds)}
 
 
 def prepare(company: Company, contracts: Sequence[Contract]) -> DbtProject:
@@ -173,7 +131,8 @@ def build(
 ) -> BuildReport:
     """Run `dbt build`: every model, and the data tests behind each, under the lake's writer lock.
 
-    `select` is dbt's node selection, parts apart by blanks. `unit_tests` adds the tests of the SQL itself: they say nothing about the data,
+    Models that nothing has touched since the last good build are left out with their tests (lake/standing.py), unless all of it
+    is asked for by `whole`, or by STOCKLAKE_BUILD_BY_SLICES=0; the report has them as they stand. `select` is dbt's node selection, parts apart by blanks. `unit_tests` adds the tests of the SQL itself: they say nothing about the data,
     so the test-suite runs them and a run does not. `whole` computes every row again, also of models that are built by
     slices (macros/slices.sql). Raises `StocklakeError` naming every node that failed;
     `GateFailed` where only tests of the data did.
@@ -190,15 +149,34 @@ def build(
     results.unlink(missing_ok=True)
     lake = Lake.of(company)
     lake.ensure()
+    code = _project_digest(company, contracts).hexdigest()
+    leaves_out = not (select or unit_tests or whole or os.environ.get(_BY_SLICES) == "0")
     with progress.stage("staging, core, marts") as stage, lake.writer_lock():
+        standing = what_stands(lake, code) if leaves_out else None
+        if standing:
+            if not standing.fallen:
+                stage.advance(note="nothing new")
+                return BuildReport(standing_nodes(standing), 0.0)
+            names = sorted(standing.nodes[one]["result"]["name"] for one in standing.fallen)
+            arguments += ["--select", *names, "--indirect-selection", "empty"]
+            kept = project.target_dir / "last_good_build.json"
+            kept.write_text(json.dumps([standing.snapshot_id, standing.nodes]), encoding="utf-8")
+            project = replace(project, env=project.env | {KEPT_VARIABLE: str(kept)})
         _run_dbt(company, project, arguments, results=results)
-        report = _report(results, project.manifest)
-        stage.advance(len(report.models), note=f"{len(report.models)} models, {len(report.tests)} tests")
+        ran = read_report(results, project.manifest)
+        left_out = () if standing is None else standing_nodes(standing)
+        stage.advance(
+            len(ran.built),
+            note=f"{len(ran.built)} models, {sum(not test.is_standing for test in ran.tests)} tests",
+        )
         tested = lake.snapshot()
+    report = BuildReport((*ran.nodes, *left_out), ran.elapsed_s)
     _keep_whole_sql(company, project)
-    _raise_on_failures(report)
+    raise_on_failures(report)
     if select is None and report.tests:
         _note_tested(lake, tested)
+        manifest = json.loads(project.manifest.read_text(encoding="utf-8"))
+        note_good_build(lake, code, tested, manifest, map(asdict, ran.nodes), standing)
     return report
 
 
@@ -227,7 +205,7 @@ def newest_report(company: Company) -> BuildReport | None:
     """Return what the newest dbt run did, also where it failed; None where dbt ended before it ran anything."""
     target = company.dbt / "target"
     results, manifest = target / "run_results.json", target / "manifest.json"
-    return _report(results, manifest) if results.is_file() and manifest.is_file() else None
+    return read_report(results, manifest) if results.is_file() and manifest.is_file() else None
 
 
 def inputs_fingerprint(company: Company, contracts: Sequence[Contract]) -> str:
@@ -283,29 +261,6 @@ def _is_of_slices(sql: str) -> bool:
     return re.search(r"\b(affected|ducklake_table_changes)\b", sql) is not None
 
 
-def _report(results: Path, manifest: Path) -> BuildReport:
-    run = json.loads(results.read_text(encoding="utf-8"))
-    contents = json.loads(manifest.read_text(encoding="utf-8"))
-    nodes = contents["nodes"] | contents["unit_tests"]
-    return BuildReport(
-        nodes=tuple(_node_run(result, nodes[result["unique_id"]]) for result in run["results"]),
-        elapsed_s=float(run["elapsed_time"]),
-    )
-
-
-def _node_run(result: dict[str, Any], node: dict[str, Any]) -> NodeRun:
-    return NodeRun(
-        unique_id=result["unique_id"],
-        name=node["name"],
-        schema=node["fqn"][1],
-        kind=node["resource_type"],
-        status=result["status"],
-        seconds=float(result["execution_time"]),
-        message=result.get("message") or "",
-        failing_rows=int(result.get("failures") or 0),
-    )
-
-
 def _note_tested(lake: Lake, snapshot: int) -> None:
     """Note that all tests have passed on the models built by slices: the next time, only what came since is tested."""
     with lake.write() as connection:
@@ -324,17 +279,6 @@ def _note_tested(lake: Lake, snapshot: int) -> None:
             JOIN {metadata(connection)}.ducklake_table AS t
                 ON t.schema_id = s.schema_id AND b.model = s.schema_name || '.' || t.table_name AND t.end_snapshot IS NULL
             """
-        )
-
-
-def _raise_on_failures(report: BuildReport) -> None:
-    failed = [node for node in report.nodes if node.status in {"error", "fail", "runtime error"}]
-    if failed:
-        named = "; ".join(f"{node.kind} {node.name}: {' '.join(node.message.split())}" for node in failed)
-        skipped = sum(node.status == "skipped" for node in report.nodes)
-        only_data = all(node.kind == "test" for node in failed)
-        raise (GateFailed if only_data else StocklakeError)(
-            f"{len(failed)} dbt nodes failed and {skipped} were skipped behind them: {named}"
         )
 
 

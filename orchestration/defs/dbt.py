@@ -10,6 +10,7 @@ from dagster_dbt import DagsterDbtTranslator, build_dbt_asset_specs
 
 from lake import transform
 from lake.catalogue.lineage import column_lineage
+from lake.dbt_report import NodeRun
 from lake.releases import newest_gate_failed
 from orchestration import telling
 from orchestration.house import (
@@ -66,17 +67,15 @@ def dbt_models(house: House) -> dg.AssetsDefinition:
                 report = transform.build_if_changed(
                     opened.company, opened.contracts, anew=newest_gate_failed(opened.lake)
                 )
-                built = () if report.is_standing else report.models
-                record.counts |= {"models_built": len(built), "model_tests": len(report.tests)}
+                record.counts |= {"models_built": len(report.built), "model_tests": len(report.tests)}
             # What was not built again comes from where it came before: told once, Dagster's home stays small.
-            manifest = (
-                None if report.is_standing else transform.built_manifest(opened.company, opened.contracts)
-            )
+            manifest = transform.built_manifest(opened.company, opened.contracts) if report.built else None
             lineage = column_lineage(manifest, opened.company.dbt / "lineage.json") if manifest else {}
             telling.built(state, opened, manifest, lineage)
         keys = {".".join(spec.key.path): spec.key for spec in _upstream_first(specs)}
+        built = {f"{model.schema}.{model.name}" for model in report.built}
         for name, metadata in tables_metadata(opened.lake, keys).items():
-            more = lineage_metadata(lineage.get(name, {})) | {"unchanged": report.is_standing}
+            more = lineage_metadata(lineage.get(name, {})) | {"unchanged": name not in built}
             yield dg.MaterializeResult(keys[name], metadata=metadata | more)
         outcomes = {node.unique_id: node for node in report.tests}
         for unique_id, spec in tests.items():
@@ -116,7 +115,7 @@ def _data_tests(manifest: dict[str, Any]) -> dict[str, dg.AssetCheckSpec]:
     return specs
 
 
-def _check_result(spec: dg.AssetCheckSpec, node: transform.NodeRun) -> dg.AssetCheckResult:
+def _check_result(spec: dg.AssetCheckSpec, node: NodeRun) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         asset_key=spec.asset_key,
         check_name=spec.name,

@@ -14,6 +14,7 @@ from lake import transform
 from lake.company import Company
 from lake.connection import Lake
 from lake.contracts.model import Contract
+from lake.dbt_report import BuildReport
 from tests.dbt_project import tiny
 
 
@@ -22,7 +23,7 @@ class Built:
     company: Company
     contracts: tuple[Contract, ...]
     raw: tiny.Tiny
-    report: transform.BuildReport
+    report: BuildReport
     fingerprint: str
     before: dict[str, pl.DataFrame]
     """core and marts after the first build; the lake holds those of a second one."""

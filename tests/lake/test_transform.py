@@ -115,16 +115,36 @@ def test_company_without_masters_stock_and_terms_lives_on_labelled_assumptions(t
     assert options.rows() == [("MAIN", "ASSUMED", 14.0, None, 1, 12, 2.0, 0.05, "road", True)]
     assert query(company, "select count(*) from lake.core.dim_location where not is_assumed").item() == 0
 
+    # Nothing has changed: dbt is not even started.
+    contracts = [tiny.contract("till", "sales_order_line")]
+    again = transform.build(company, contracts)
+    assert not again.built and {n.unique_id for n in again.nodes} == {n.unique_id for n in report.nodes}
+
     # A failing data test stops the build and is named with its message; what was built before stays readable.
     tiny.write_raw(
         Lake.of(company), "till", [sale | {"order_id": None, "order_line": "1"}], entity="sales_order_line"
     )
     with pytest.raises(StocklakeError, match=r"\d+ were skipped.*one_row_per_fct_sales_order_line") as error:
-        transform.build(
-            company, [tiny.contract("till", "sales_order_line")], select="stg_sales_order_line+1 fct_demand"
-        )
+        transform.build(company, contracts)
     assert "\n" not in str(error.value)
     assert query(company, "select demand_units from lake.core.fct_demand").rows() == [(182,)]
+
+    # Put right, everything behind it is built and tested again, and nothing else.
+    tiny.write_raw(
+        Lake.of(company),
+        "till",
+        [*rows, sale | {"order_id": "5", "order_line": "1"}],
+        entity="sales_order_line",
+    )
+    mended = transform.build(company, contracts)
+    assert len(mended.nodes) == len(report.nodes) and not mended.warnings
+    assert query(company, "select demand_units from lake.core.fct_demand").rows() == [(273,)]
+    built = {model.name for model in mended.built}
+    assert {"fct_sales_order_line", "fct_demand", "item_location_day", "reconciliation"} <= built
+    assert built.isdisjoint({"stg_supplier", "fct_purchase_order", "supplier_lead_time", "fct_shipment"})
+    tested = {test.name.partition("_fct")[2] for test in mended.tests if not test.is_standing}
+    assert any(name.startswith("_sales_order_line") for name in tested)
+    assert not any(name.startswith("_shipment") for name in tested)
 
 
 def test_dbt_that_cannot_start_says_why(tmp_path: Path) -> None:
