@@ -77,13 +77,15 @@ def root(
 @app.command()
 def init(
     name: Annotated[str, typer.Argument(help="Name of the new company: lower case, digits and _.")],
+    home: HomeOption = None,
 ) -> None:
-    """Make the folder of a new company, with a sample contract to begin from."""
+    """Make the folder of a new company, with a sample contract to begin from, and its inbox."""
     from lake.company import companies_folder
     from lake.scaffold import init_company
 
     for path in init_company(name, companies_folder()):
         typer.echo(path)
+    typer.echo(f"{open_company(name, home).inbox}/")
     typer.echo(f"Next: read companies/{name}/README.md, then `stocklake contract lint --company {name}`.")
 
 

@@ -20,24 +20,23 @@ def table(rows: Sequence[dict[str, Any]], *, empty: str = "", title: str | None 
     """Return rows as the lines of a table, numbers to the right; the sentence `empty` when there are none."""
     if not rows:
         return [empty] if empty else []
-    drawn = Table(
-        title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="bold"
-    )
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
     for name, value in rows[0].items():
         drawn.add_column(
             name.replace("_", " "), justify="right" if _is_number(value) else "left", no_wrap=True
         )
     for row in rows:
         drawn.add_row(*(_text(name, value) for name, value in row.items()))
-    return ["", *_lines(drawn)] if title else _lines(drawn)
+    return ["", title, *_lines(drawn)] if title else _lines(drawn)  # a table would wrap it to its own width
 
 
 def status_lines(company: Company, lake: Lake, state: dict[str, Any]) -> list[str]:
     """Return the summary that a planner reads at the end of a run."""
     last = state["last_run"]
+    stands = f"as of {state['as_of']} (release {state['release']})" if state["release"] else "no release yet"
     lines = [
         "",
-        f"{company.settings.title}, as of {state['as_of'] or 'no release yet'} (release {state['release'] or 'none'})",
+        f"{company.settings.title}, {stands}",
         "",
         f"Rows       {state['rows_read']:,} read: {state['loaded']:,} loaded, {state['quarantined']:,} in quarantine, "
         f"{state['duplicate']:,} duplicate, {state['unchanged']:,} unchanged; {state['files_refused']} files refused",
@@ -61,13 +60,16 @@ def status_lines(company: Company, lake: Lake, state: dict[str, Any]) -> list[st
 
 
 def _NEXT(company: Company) -> list[str]:  # noqa: N802
-    choice = "" if company.name == "example" else f" --company {company.name}"
-    return [
-        f"  stocklake orders list{choice}             every open proposal; orders explain ORDER says why",
-        f"  stocklake quarantine show{choice}         refused rows whole, with file, line and reason",
-        f"  make ui{' COMPANY=' + company.name if choice else ''}                              the asset graph, checks and plots in the browser",
-        f"  {company.exports}   the orders as xlsx and JSON",
-    ]
+    is_default = company.name == "example"
+    choice, made = ("", "") if is_default else (f" --company {company.name}", f" COMPANY={company.name}")
+    commands = {
+        f"stocklake orders list{choice}": "every open proposal; orders explain ORDER says why",
+        f"stocklake quarantine show{choice}": "refused rows whole, with file, line and reason",
+        f"make ui{made}": "the asset graph, checks and plots in the browser",
+        f"{company.exports}": "the orders as xlsx and JSON",
+    }
+    width = max(map(len, list(commands)[:3]))
+    return [f"  {command.ljust(width)}   {what}" for command, what in commands.items()]
 
 
 def _control(state: dict[str, Any]) -> list[str]:
@@ -179,6 +181,8 @@ def _gate_lines(lake: Lake) -> list[str]:
 
 
 def _forecast(lake: Lake, state: dict[str, Any]) -> str:
+    if not state["release"]:
+        return "none yet: it is made from a release, which `stocklake run` makes"
     if not state["series_forecast"]:
         is_sold = bool(_query(lake, "core", "fct_demand", "SELECT 1 FROM lake.core.fct_demand LIMIT 1"))
         return "none yet" if is_sold else "none: nothing was sold here, so the way ends at the gate"

@@ -41,12 +41,12 @@ class Proposal:
     entity_note: str | None
 
 
-def infer(path: Path, dataset: str | None = None) -> Proposal:
-    """Return a proposal for a file; `dataset` is its name, by default the file's without numbers.
+def infer(path: Path, dataset: str | None = None, sheet: str | None = None) -> Proposal:
+    """Return a proposal for a file; `dataset` is its name, by default the file's without numbers, `sheet` that of a workbook.
 
     Raises `FileRefused` for a file that cannot be looked at.
     """
-    looked = sample(path)
+    looked = sample(path, sheet)
     names = column_names(looked.headers)
     columns = looked.text.columns
     numbers = (

@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from lake.contracts.model import Location
+from lake.contracts.standard import suggest
 from lake.errors import FileRefused
 from lake.sources.archives import is_archive
 from lake.sources.encodings import detect_encoding
@@ -49,18 +50,22 @@ class Sample:
     """fixed_width: start and width of each column."""
 
 
-def sample(path: Path) -> Sample:
+def sample(path: Path, sheet: str | None = None) -> Sample:
     """Return a sample of a file by its name's suffix; delimited text if that says nothing.
 
-    Raises `FileRefused` for a file that has no rows or cannot be read.
+    `sheet` is that of a workbook to look at, by default the longest. Raises `FileRefused` for a file that has no rows or
+    cannot be read, and for a sheet that is not there.
     """
     if not path.is_file():
         raise FileRefused(f"{path} is no file: name the file to look at.")
     if is_archive(path.name):
         raise FileRefused(f"{path.name} is an archive: unpack it and name one of its files.")
     suffix = Path(bare_name(path.name)).suffix
+    look = _BY_SUFFIX.get(suffix, _delimited)
+    if sheet is not None and look is not _workbook:
+        raise FileRefused(f"{path.name} is no workbook: leave out the sheet.")
     try:
-        made = _BY_SUFFIX.get(suffix, _delimited)(path)
+        made = _workbook(path, sheet) if sheet is not None else look(path)
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError, pl.exceptions.PolarsError) as error:
         first = str(error).splitlines()[0]
         raise FileRefused(f"{path.name} is no {suffix[1:]} file ({first}): choose another file.") from error
@@ -184,13 +189,16 @@ def _dialect_options(found: Sniffed, encoding: str, *, has_mark: bool) -> list[t
     return options
 
 
-def _workbook(path: Path) -> Sample:
+def _workbook(path: Path, wanted: str | None = None) -> Sample:
     from lake.sources.workbooks.sample import sample_sheets
 
     sheets = [sheet for sheet in sample_sheets(path, path.name, 5_000) if sheet.header_row is not None]
     if not sheets:
         raise FileRefused(f"{path.name} has no sheet with a header and rows: choose another file.")
-    best = max(sheets, key=lambda sheet: len(sheet.rows))
+    best = max(sheets, key=lambda sheet: (sheet.name == wanted, len(sheet.rows)))
+    if wanted is not None and wanted != best.name:
+        names = [sheet.name for sheet in sheets]
+        raise FileRefused(f"{path.name} has no sheet {wanted!r} with a table: {suggest(wanted, names)}")
     assert best.header_row is not None
     top = best.header_row - best.first_row
     width = max(map(len, best.rows))
@@ -223,9 +231,19 @@ def _logical(dtype: pl.DataType) -> str | None:
 
 
 def _json_lines(path: Path) -> Sample:
+    """Take the lines that are objects; others will be quarantined, and do not tell what the rest looks like."""
     data, is_whole = _pieces(path)
-    records = [json.loads(line, parse_float=str, parse_int=str) for line in data.splitlines() if line.strip()]
-    return _objects("jsonl", records, is_whole, [])
+    records, broken = list[Any](), list[ValueError]()
+    for line in filter(bytes.strip, data.splitlines()):
+        try:
+            records.append(json.loads(line, parse_float=str, parse_int=str))
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            broken.append(error)
+    if broken and len(broken) >= len(records):
+        raise broken[0]
+    odd = len(broken) + sum(not isinstance(record, dict) for record in records)
+    notes = [f"{odd} of {len(records) + len(broken)} lines are no JSON object"] if odd else []
+    return _objects("jsonl", records, is_whole, [], notes)
 
 
 def _json(path: Path) -> Sample:
@@ -244,14 +262,19 @@ def _json(path: Path) -> Sample:
 
 
 def _objects(
-    kind: str, records: Sequence[Any], is_whole: bool, options: list[tuple[str, Any, str]]
+    kind: str,
+    records: Sequence[Any],
+    is_whole: bool,
+    options: list[tuple[str, Any, str]],
+    notes: Sequence[str] = (),
 ) -> Sample:
     flat = [_flat(record) for record in islice(records, MAX_ROWS) if isinstance(record, dict)]
     if not flat:
         raise FileRefused("There is no object to look at: choose a file with rows.")
     headers = tuple(dict.fromkeys(name for record in flat for name in record))
     rows = [[record.get(name, "") for name in headers] for record in flat]
-    return Sample(kind, headers, _table(rows, len(headers)), is_whole and len(records) <= MAX_ROWS, options)
+    is_whole = is_whole and len(records) <= MAX_ROWS
+    return Sample(kind, headers, _table(rows, len(headers)), is_whole, options, list(notes))
 
 
 def _flat(record: dict[str, Any], above: str = "") -> dict[str, str]:

@@ -38,6 +38,9 @@ def infer_contract(
         ),
     ],
     dataset: Annotated[str | None, typer.Option(help="Name of the dataset; by default the file's.")] = None,
+    sheet: Annotated[
+        str | None, typer.Option(help="Sheet of a workbook; by default the one with the most rows.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Where to write the contract; by default it is printed.")
     ] = None,
@@ -46,7 +49,7 @@ def infer_contract(
     from lake.contracts.inferring import infer
     from lake.contracts.writing import write_contract
 
-    text = write_contract(infer(file, dataset))
+    text = write_contract(infer(file, dataset, sheet))
     if out is None:
         typer.echo(text, nl=False)
         return

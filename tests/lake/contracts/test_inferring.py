@@ -179,6 +179,38 @@ def test_other_formats(company, tmp_path, suffix):
     assert load(contract, path).height == 80
 
 
+def test_a_broken_line_among_json_lines_does_not_hide_the_others(company, tmp_path):
+    path = tmp_path / "feed.jsonl"
+    lines = [f'{{"id": "I{n}", "at": {{"hub": "H{n % 3}"}}}}' for n in range(60)]
+    path.write_text("\n".join([*lines, "HTTP 502 Bad Gateway", "[1]"]) + "\n")
+    proposal = infer(path)
+    assert "# Note: 2 of 62 lines are no JSON object.\n" in write_contract(proposal)
+    assert [guess.column.name for guess in proposal.guesses] == ["id", "at_hub"]
+    path.write_text("\n".join([lines[0], "no object", "nor this"]))
+    with pytest.raises(FileRefused, match="is no jsonl file"):
+        infer(path)
+
+
+def test_the_sheet_of_a_workbook_is_chosen(company, tmp_path):
+    book = openpyxl.Workbook()
+    book.active.title = "Orders"
+    rates = book.create_sheet("Rates")
+    for n in range(80):
+        book.active.append(["order", "units"] if n == 0 else [f"O{n}", n])
+    for n in range(20):
+        rates.append(["lane", "rate"] if n == 0 else [f"L{n}", n + 0.5])
+    book.save(tmp_path / "book.xlsx")
+    for sheet, headers in ((None, ("order", "units")), ("Rates", ("lane", "rate"))):
+        proposal = infer(tmp_path / "book.xlsx", sheet=sheet)
+        assert proposal.sample.headers == headers
+    assert 'value: "Rates"' in write_contract(proposal)
+    with pytest.raises(FileRefused, match=r"no sheet 'rates' with a table: did you mean Rates\?"):
+        infer(tmp_path / "book.xlsx", sheet="rates")
+    (tmp_path / "a.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(FileRefused, match="is no workbook"):
+        infer(tmp_path / "a.csv", sheet="Rates")
+
+
 def test_large_files_are_sampled_all_over(company, tmp_path, monkeypatch):
     monkeypatch.setattr("lake.sources.sampling.WHOLE_BYTES", 4_000)
     path = write(tmp_path / "large.csv", [["id", "qty"], *[[f"{i:06d}", str(i)] for i in range(5_000)]])
