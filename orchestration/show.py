@@ -181,9 +181,9 @@ def _gate_lines(lake: Lake) -> list[str]:
 
 
 def _forecast(lake: Lake, state: dict[str, Any]) -> str:
-    if not state["release"]:
-        return "none yet: it is made from a release, which `stocklake run` makes"
     if not state["series_forecast"]:
+        if not state["release"]:
+            return "none yet: it is made from a release, which `stocklake run` makes"
         is_sold = bool(_query(lake, "core", "fct_demand", "SELECT 1 FROM lake.core.fct_demand LIMIT 1"))
         return "none yet" if is_sold else "none: nothing was sold here, so the way ends at the gate"
     if state["skill_vs_seasonal_naive"] is None:
