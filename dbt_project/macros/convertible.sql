@@ -50,6 +50,10 @@
             'key': [conformed_item('item_id'), 'location_id', 'counted_on'], 'item': item, 'day': 'newest.counted_on',
             'units': {'counted_units': 'bigint'},
         },
+        'shipment_line': {
+            'key': ['shipment_id', 'shipment_line'], 'item': item, 'day': 'newest.shipped_on',
+            'units': {'shipped_units': 'bigint'},
+        },
         'price': {
             'key': [conformed_item('item_id'), 'location_id', 'valid_from'], 'item': item,
             'day': 'least(newest.valid_from, span.as_of)', 'joins': ['span'], 'prices': ['unit_price'],
@@ -70,7 +74,7 @@
 {% macro convertible_entities() -%}
     {{ return([
         'sales_order_line', 'purchase_order_line', 'goods_receipt', 'supplier_invoice_line', 'inventory_snapshot',
-        'inventory_movement', 'stock_count', 'price', 'supplier_item', 'freight_rate',
+        'inventory_movement', 'stock_count', 'shipment_line', 'price', 'supplier_item', 'freight_rate',
     ]) }}
 {%- endmacro %}
 

@@ -1,7 +1,7 @@
 """X12 messages of suppliers and carriers become shipments in core by two contracts: no code, no SQL."""
 
 import shutil
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -30,10 +30,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Company:
     contracts = load_contracts(made)
     report = ingest(made, contracts, run_id="run")
     assert report.is_clean, report.problems
-    assert report.totals | {"rows_read": 5, "loaded": 4, "quarantined": 1} == report.totals
+    assert report.totals | {"rows_read": 11, "loaded": 10, "quarantined": 1} == report.totals
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DBT_EXCLUDE_RESOURCE_TYPES", "unit_test")
-        transform.build(made, contracts, "+fct_shipment +fct_shipment_leg")
+        transform.build(
+            made, contracts, "+fct_shipment +fct_shipment_leg +fct_shipment_line +unconverted_row"
+        )
     return made
 
 
@@ -48,6 +50,26 @@ def test_a_despatch_advice_says_when_a_shipment_departed_and_what_it_weighs(home
             datetime(2024, 2, 2, 9, 30), "booked",
         )
     ]  # fmt: skip
+
+
+def test_the_goods_expected_of_it_are_known_by_item(home: Company) -> None:
+    expected = rows(
+        home,
+        "select shipment_id, purchase_order_id, item_id, location_id, expected_on, shipped_units, expected_units"
+        " from lake.core.fct_shipment_line order by all",
+    )
+    day = date(2024, 2, 2)
+    assert expected == [
+        ("SH1001", "PO5001", "00123", "DC-01", day, 24, 0), ("SH1001", "PO5002", "00200", "DC-01", day, 10, 0),
+        ("SH1002", "PO5001", "00123", "DC-01", day, 24, 24), ("SH1002", "PO5002", "00200", "DC-01", day, 10, 10),
+    ]  # fmt: skip
+    waiting = rows(
+        home, "select document_id, rule, original_quantity from lake.core.unconverted_row order by all"
+    )
+    assert waiting == [
+        ("SH1001", "missing_factor", Decimal("6.5")),
+        ("SH1002", "missing_factor", Decimal("6.5")),
+    ], "kilograms are not taken for pieces"
 
 
 def test_each_event_keeps_the_file_and_segment_that_told_it(home: Company) -> None:
