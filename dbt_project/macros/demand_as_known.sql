@@ -3,31 +3,39 @@
     the end; for days whose value came late, the few closings in between are corrected by the difference.
 #}
 
+{#
+    Units that are sold less units that come back, each on its own day and counting from when it was known. `lines` and
+    `superseded`: conditions on the rows of core.fct_sales_order_line and core.superseded_sales_order_line.
+#}
+{% macro postings(lines='true', superseded=none) -%}
+select
+    item_id,
+    location_id,
+    sold_on as day,
+    {{ counts_on('known_at', 'sold_on') }} as counts_on,
+    case when line_class = 'sale' then quantity_units else -abs(quantity_units) end as units,
+    case when line_class = 'sale' then revenue end as revenue
+from {{ ref('fct_sales_order_line') }}
+where counts_as_demand and {{ lines }}
+union all
+select
+    item_id,
+    location_id,
+    sold_on as day,
+    unnest([{{ counts_on('known_at', 'sold_on') }}, {{ counts_on('superseded_at', 'sold_on') }}]) as counts_on,
+    unnest([1, -1]) * case when line_class = 'sale' then quantity_units else -abs(quantity_units) end as units,
+    unnest([case when line_class = 'sale' then revenue end, null]) as revenue
+from {{ ref('superseded_sales_order_line') }}
+where
+    counts_as_demand
+    and {{ counts_on('known_at', 'sold_on') }} < {{ counts_on('superseded_at', 'sold_on') }}
+    and {{ superseded or lines }}
+{%- endmacro %}
+
 {# Units by day and by the closing from which they count; the series they make, their days, and what of them came late. #}
 {% macro demand_as_known() -%}
--- Units that are sold less units that come back, each on its own day and counting from when it was known.
 postings as (
-    select
-        item_id,
-        location_id,
-        sold_on as day,
-        {{ counts_on('known_at', 'sold_on') }} as counts_on,
-        case when line_class = 'sale' then quantity_units else -abs(quantity_units) end as units,
-        case when line_class = 'sale' then revenue end as revenue
-    from {{ ref('fct_sales_order_line') }}
-    where counts_as_demand
-    union all
-    select
-        item_id,
-        location_id,
-        sold_on as day,
-        unnest([{{ counts_on('known_at', 'sold_on') }}, {{ counts_on('superseded_at', 'sold_on') }}]) as counts_on,
-        unnest([1, -1]) * case when line_class = 'sale' then quantity_units else -abs(quantity_units) end as units,
-        unnest([case when line_class = 'sale' then revenue end, null]) as revenue
-    from {{ ref('superseded_sales_order_line') }}
-    where
-        counts_as_demand
-        and {{ counts_on('known_at', 'sold_on') }} < {{ counts_on('superseded_at', 'sold_on') }}
+    {{ postings() | indent(4) }}
 ),
 
 posted as (

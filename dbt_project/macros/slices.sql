@@ -63,13 +63,14 @@
 
 {#
     How the model at hand is to be built: `mode` whole, part or none; for `part`, its inputs' changes are those of the
-    snapshots `since` to `until`. Where rows of `entity` are converted (units, money, days of time zones), it is whole: a factor,
+    snapshots `since` to `until`. Where rows of `entity` (or of one of several) are converted (units, money, days of time zones), it is whole: a factor,
     a rate or a place may touch any of them. Holds as long as nobody else writes: the writer's lock is held for the whole build.
     STOCKLAKE_BUILD_BY_SLICES=0 turns it off.
 #}
 {% macro build_plan(entity=none) %}
-    {%- set has_zones = entity == 'sales_order_line' and var('business_rules').get('sold_at_time_zone') -%}
-    {%- set converts = entity and (is_converted(entity) or has_zones) -%}
+    {%- set entities = [entity] if entity is string else (entity or []) -%}
+    {%- set has_zones = 'sales_order_line' in entities and var('business_rules').get('sold_at_time_zone') -%}
+    {%- set converts = has_zones or converted_entities(entities) | length > 0 -%}
     {%- set is_off = env_var('STOCKLAKE_BUILD_BY_SLICES', '1') == '0' -%}
     {%- if is_off or not execute or model.resource_type != 'model' or flags.FULL_REFRESH or converts -%}
         {{ return({'mode': 'whole'}) }}
@@ -82,6 +83,14 @@
         {{ return({'mode': 'whole'}) }}
     {%- endif -%}
     {{ return({'mode': row[0][0], 'since': row[0][1] | int, 'until': row[0][2] | int}) }}
+{% endmacro %}
+
+{% macro converted_entities(entities) %}
+    {%- set found = [] -%}
+    {%- for entity in entities if is_converted(entity) -%}
+        {%- do found.append(entity) -%}
+    {%- endfor -%}
+    {{ return(found) }}
 {% endmacro %}
 
 {% macro has_build_state() %}

@@ -21,7 +21,8 @@ from tests.dbt_project.conftest import query, tables
 
 SLICED = {
     "core.fct_sales_order_line", "core.fct_return_match", "core.fct_demand", "core.fct_inventory", "core.fct_price",
-    "core.fct_promotion", "marts.int_series_span", "marts.item_location_day",
+    "core.fct_promotion", "core.superseded_sales_order_line", "marts.int_series_span", "marts.item_location_day",
+    "marts.item_location_feature",
 }  # fmt: skip
 CHAIN = " ".join(sorted(name.partition(".")[2] for name in SLICED)) + (
     # Staging's views too: which codes they translate depends on the crosswalk.

@@ -1,3 +1,7 @@
+{%- set key = ['order_id', 'order_line'] %}
+{{ config(materialized='slices', slice=key) }}
+{%- set plan = build_plan('sales_order_line') %}
+{%- do slices_to_build(plan, 'select order_id, order_line from ' ~ changed_entity('sales_order_line', plan)) %}
 with
 
 corrected as (
@@ -5,6 +9,7 @@ corrected as (
         order_id,
         order_line
     from {{ ref('stg_sales_order_line') }}
+    where {{ is_affected(plan, key, 'stg_sales_order_line') }}
     group by order_id, order_line
     having count(*) > 1
 ),
@@ -19,6 +24,7 @@ versions as (
     from {{ ref('stg_sales_order_line') }} as stg
     inner join corrected
         on stg.order_id = corrected.order_id and stg.order_line = corrected.order_line
+    where {{ is_affected(plan, key, 'stg') }}
     window by_time as (
         partition by stg.order_id, stg.order_line
         order by stg._known_at nulls first, stg._file, stg._line
