@@ -64,3 +64,29 @@ def merged(blocks: Sequence[Block]) -> Block:
         ],
         sheet=blocks[0].sheet,
     )
+
+
+def in_order(one: Block, other: Block) -> Block:
+    """Return the rows of two blocks of the same columns as one, in the order of their lines."""
+    lines = pl.concat([one.lines, other.lines])
+    order = lines.arg_sort()
+    places = order.arg_sort().to_list()  # of each row of the two where it stands now
+    before = one.text.height
+
+    def raw_text(rows: Sequence[int]) -> list[str]:
+        at = [int(order[row]) for row in rows]
+        of_one, of_other = [row for row in at if row < before], [row for row in at if row >= before]
+        told = dict(zip(of_one, one.raw_text(of_one), strict=True))
+        told |= zip(of_other, other.raw_text([row - before for row in of_other]), strict=True)
+        return [told[row] for row in at]
+
+    return Block(
+        pl.concat([one.text, other.text])[order],
+        lines[order],
+        raw_text,
+        refused=[*one.refused, *other.refused],
+        marks=[
+            *((places[row], reason) for row, reason in one.marks),
+            *((places[before + row], reason) for row, reason in other.marks),
+        ],
+    )

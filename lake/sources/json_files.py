@@ -4,14 +4,25 @@ Both are read in pieces, so memory does not grow with the file. A line that is n
 document that is broken anywhere is refused whole, because nothing says where its next object begins.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from lake.contracts.model import Contract
 from lake.errors import FileRefused
-from lake.sources.block import Block, Reason, Refused
-from lake.sources.json_records import NotJson, Record, Shape, decode, decode_together, many_objects
+from lake.sources.block import Block, Reason, Refused, in_order
+from lake.sources.json_records import (
+    NotJson,
+    Record,
+    Shape,
+    decode,
+    decode_together,
+    is_noting_fields,
+    many_objects,
+)
+from lake.sources.json_uniform import Uniform
 from lake.sources.text import GROUP_LINES, MAXIMUM_LINE_CHARACTERS, clean, line_groups, text_chunks
 
 _SPACE = " \t\r\n"
@@ -24,9 +35,9 @@ def read_jsonl(path: Path, name: str, contract: Contract) -> Iterator[Block]:
 
     Raises `FileRefused`, at the first block or later, for a file that cannot be read as a whole.
     """
-    shape, line, rows = Shape(contract), 1, 0
+    shape, uniform, line, rows = Shape(contract), Uniform(contract), 1, 0
     for lines in line_groups(text_chunks(path, name, contract.location), name):
-        block = _line_block(lines, line, shape)
+        block = _uniform_block(lines, line, shape, uniform) or _line_block(enumerate(lines, line), shape)
         line += len(lines)
         rows += block.rows
         if block.rows:
@@ -35,12 +46,27 @@ def read_jsonl(path: Path, name: str, contract: Contract) -> Iterator[Block]:
         raise FileRefused(f"{name} has no rows: deliver it again with its rows, or remove it.")
 
 
-def _line_block(lines: list[str], first: int, shape: Shape) -> Block:
-    there = [
-        (number, stripped)
-        for number, text in enumerate(lines, start=first)
-        if (stripped := text.strip(_SPACE))
-    ]
+def _uniform_block(lines: list[str], first: int, shape: Shape, uniform: Uniform) -> Block | None:
+    """Return the block of lines most of which have one form, the others among them; None if most have not."""
+    found = None if is_noting_fields() else uniform.read(lines)
+    if found is None:
+        return None
+    text, fits = found
+    numbers = pl.Series("_line", range(first, first + len(lines)), dtype=pl.Int64)
+    at = fits.arg_true().to_list()
+    own = Block(
+        text.filter(fits),
+        numbers.filter(fits),
+        lambda rows: [clean(lines[at[row]].strip(_SPACE)) for row in rows],
+    )
+    others = (~fits).arg_true().to_list()
+    if not others:
+        return own
+    return in_order(own, _line_block([(first + row, lines[row]) for row in others], shape))
+
+
+def _line_block(lines: Iterable[tuple[int, str]], shape: Shape) -> Block:
+    there = [(number, stripped) for number, text in lines if (stripped := text.strip(_SPACE))]
     records: list[Record] = []
     kept: list[tuple[int, str]] = []
     refused: list[Refused] = []

@@ -171,6 +171,11 @@ def noting_fields() -> Iterator[FieldsSeen]:
         _fields_seen.reset(token)
 
 
+def is_noting_fields() -> bool:
+    """Whether somebody notes which fields objects have, so that each has to be looked at."""
+    return _fields_seen.get() is not None
+
+
 class Shape:
     """What a contract reads of an object: a path per column, and by that, which fields nobody reads."""
 

@@ -12,7 +12,7 @@ from lake import quarantine
 from lake.connection import Lake
 from lake.contracts.model import Column
 from lake.errors import FileRefused
-from lake.sources import json_files, text
+from lake.sources import json_files, json_uniform, text
 from lake.sources.conforming import conform
 from lake.sources.json_files import read_json, read_jsonl
 from tests.lake.loading_kit import company, contract, deliver, load, rows
@@ -211,6 +211,89 @@ def test_every_scalar_comes_out_as_it_was_written(tmp_path_factory, pairs, is_do
     expected = [(as_text(a), as_text(b)) for a, b in pairs]
     assert [row for block in blocks for row in block.text.rows()] == expected
     assert [line for block in blocks for line in block.lines] == list(range(1, len(pairs) + 1))
+
+
+def words(*told):
+    return [json.dumps(word, ensure_ascii=False) for word in told]
+
+
+FIGURES = ["0", "-0", "1.10", "1e3", "-1.5E-7", "12345678901234567890.5"]
+LIKE = {
+    "item": words("A", "", " x ", "null", "true", "1e3", "ü", "\u2028", "\x7f", "},{"),
+    "qty": [*FIGURES, "null"],
+    "price": FIGURES,
+    "sold": ['{"on": "2024-01-31"}', '{"on": null}', '{"on":"x"}'],
+    "open": ["true", "false", "null"],
+}
+"""By field what has the form of the usual line, and what has not."""
+UNLIKE = {
+    "item": [*words('a"b', "a\\b", "\t", "\0"), "7", '"\\u0041"', '"\t"', '"\0"', "[]"],
+    "qty": ["01", "+1", ".5", "1.", "NaN", '"8"'],
+    "price": ["-", "1e", "Infinity", "true"],
+    "sold": ["null", "{}", '{"on": "x", "at": 1}', '"2024"'],
+    "open": ['"x"', "1", "True"],
+}
+
+
+@st.composite
+def like_the_others(draw):
+    """A line of the usual keys in the usual order, now and then with other white space, one more or one that is missing."""
+    names, odd = list(LIKE), draw(st.sampled_from([*LIKE, *["none"] * 10]))
+    if draw(st.integers(0, 9)) == 0:
+        names = draw(st.sampled_from([names[:-1], [*names, "item"], [*names, "more"], names[::-1]]))
+    colon, comma = draw(st.sampled_from([(": ", ", ")] * 8 + [(":", ","), (" :\t", " , ")]))
+    values = (draw(st.sampled_from((UNLIKE if name == odd else LIKE).get(name, ["1"]))) for name in names)
+    line = (
+        "{" + comma.join(f'"{name}"{colon}{value}' for name, value in zip(names, values, strict=True)) + "}"
+    )
+    return draw(st.sampled_from([line] * 12 + [f" {line}\r", line + "]", line[:-1], f"[{line}]", ""]))
+
+
+def usual(**changed):
+    fields = {name: changed.get(name, values[0]) for name, values in LIKE.items()}
+    return "{" + ", ".join(f'"{name}": {value}' for name, value in fields.items()) + "}"
+
+
+def same_by_form_and_by_a_closer_look(folder, lines, other_fields):
+    path = folder / "x"
+    path.write_text("\n".join([*[usual()] * len(lines), *lines, ""]), encoding="utf-8", newline="")
+    made = feed(other_fields=other_fields)
+    quick = list(read_jsonl(path, "x", made))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_uniform, "ATTEMPTS", 0)
+        closer = list(read_jsonl(path, "x", made))
+    for one, other in zip(quick, closer, strict=True):
+        assert one.lines.to_list() == other.lines.to_list()
+        assert one.text.rows() == other.text.rows()
+        every = range(one.text.height)
+        assert one.raw_text(every) == other.raw_text(every)
+        assert sorted(one.marks, key=repr) == sorted(other.marks, key=repr)
+        assert one.refused == other.refused
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(like_the_others(), min_size=1, max_size=12), st.sampled_from(["refuse", "ignore"]))
+def test_lines_of_one_form_are_what_a_closer_look_finds(tmp_path_factory, lines, other_fields):
+    same_by_form_and_by_a_closer_look(tmp_path_factory.mktemp("json"), lines, other_fields)
+
+
+@pytest.mark.parametrize("other_fields", ["refuse", "ignore"])
+def test_every_value_is_what_a_closer_look_finds(tmp_path, other_fields):
+    lines = [
+        usual(**{name: value}) for kind in (LIKE, UNLIKE) for name, some in kind.items() for value in some
+    ]
+    same_by_form_and_by_a_closer_look(tmp_path, lines, other_fields)
+
+
+def test_what_machines_write_is_taken_apart_by_its_form(monkeypatch, tmp_path):
+    lines = [usual(item=f'"A{number}"') for number in range(100)]
+    lines[50] = lines[50].replace("A50", "A\\u0035")
+    looked = []
+    monkeypatch.setattr(json_files, "_line_block", lambda lines, shape: looked.extend(lines))
+    monkeypatch.setattr(json_files, "in_order", lambda one, other: one)
+    [found] = read(tmp_path, "\n".join(lines) + "\n")
+    assert [number for number, _ in looked] == [51], "others are looked at closely, and they alone"
+    assert found.good.height == 99
 
 
 def test_lines_that_only_together_are_json_are_each_refused(tmp_path):
