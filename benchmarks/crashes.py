@@ -64,7 +64,7 @@ class Trial:
         self.journal = self.folder / "journal.txt"
         self.journal.touch()
 
-    def deliver(self, files: int = 1, rows: int = FILE_ROWS) -> None:
+    def deliver(self, files: int = 1, rows: int = FILE_ROWS, events: int = FILE_ROWS // 2) -> None:
         """Let files and events arrive that nobody has seen before."""
         for _ in range(files):
             number, self.delivered = self.delivered, self.delivered + 1
@@ -76,8 +76,8 @@ class Trial:
             stock = "".join(f"K{i},{number}\n" for i in range(rows // 10))
             self._put(f"stock_{number:05}.csv", "event_id,quantity\n" + stock)
         with self.journal.open("a", encoding="utf-8") as journal:
-            journal.writelines(f"E{self.events + i},{i}\n" for i in range(rows // 2))
-        self.events += rows // 2
+            journal.writelines(f"E{self.events + i},{i}\n" for i in range(events))
+        self.events += events
 
     def _put(self, name: str, text: str) -> None:
         arriving = self.company.home / f".{name}"
