@@ -5,7 +5,7 @@
 
 Each part is a module of its own that returns keys: `features_offline` (training sets), `features_online` (today's values, written
 and read), `features_http` (the server), `features_fresh` (from an event to a read). Every side runs on the same snapshot,
-files or server, in CPU seconds with imports left out. All of it takes about 17 minutes on two cores, half of them the eight
+files or server, in CPU seconds with imports left out. All of it takes about 16 minutes on two cores, half of them the eight
 loads of a minute over HTTP; what is being measured is told on stderr.
 """
 
