@@ -1,4 +1,4 @@
-"""Features at the speed of a hand-written join, and of the store itself: everything that issue 5 asks to see, in one run.
+"""Features at the speed of a hand-written join, and of the store itself: all that is claimed of them, in one run.
 
     python -m benchmarks.features [--json] [--part offline] [--no-peer] [--rows 1000000] [--large 10000000]
                                   [--no-million] [--http-seconds 60] [--fresh-seconds 120]
