@@ -94,10 +94,10 @@ def free_run_lines(found: "FreeRun") -> list[str]:
     return [
         *table(
             rows,
-            title=f"The past {found.days} days again, {found.items} items: the twin orders by today's levels",
+            title=f"The past {found.days} days again, {found.items} items: the twin orders by its own levels, moved as demand moved",
         ),
         *(f"  {node.node}: {node.differs}" for node in found.nodes),
-        "Nothing is gated here: the company's levels were others on the way.",
+        "Nothing is gated here. Places that buy order by the plan's levels, which the company did not have.",
     ]
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lake.company import Replenishment
 from lake.errors import InputError
-from models.inventory import distributions, safety_stock
+from models.twin.habits import Past, case_units, observed_levels, order_weekdays, protection_levels
 from models.twin.lead_times import empirical, from_quantiles
 from models.twin.network import Kind, Lane, LeadTime, Network, Node
 from models.twin.twin import Twin
@@ -38,8 +38,6 @@ FRAMES = {
 
 RECENT_DAYS = 182
 DAYS_PER_YEAR = 365
-SHIPS_ON = 0.3
-"""A weekday counts as one on which orders are placed when so many of the recent weeks had one (against the busiest)."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +64,7 @@ class _Builder:
     def __init__(self, sources: Sources) -> None:
         self.s, self.f = sources, sources.frames
         self.notes: list[str] = []
+        self.since = sources.as_of - timedelta(days=RECENT_DAYS)
         for name in ("core.dim_location", "core.dim_supplier_item", "core.fct_inventory"):
             if not self.f[name].height:
                 raise InputError(f"Release {sources.release_id} has no rows in {name}: a twin needs them.")
@@ -121,9 +120,7 @@ class _Builder:
             "forecast_date", as_dict=True
         )
         mean = np.stack([self.grid(days[key], "location_id", "mean") for key in sorted(days)])
-        recent = self.f["marts.item_location_day"].filter(
-            pl.col("day") > self.s.as_of - timedelta(days=RECENT_DAYS)
-        )
+        recent = self.f["marts.item_location_day"].filter(pl.col("day") > self.since)
         units = pl.col("unconstrained_demand_units").cast(pl.Float64)
         moments = recent.group_by("item_id", "location_id").agg(
             units.mean().alias("m"), units.var().alias("v")
@@ -303,7 +300,7 @@ class _Builder:
     def _inner_lanes(self) -> list[Lane]:
         shipments = self.f["core.fct_shipment"].filter(pl.col("departed_at").is_not_null())
         on_way = self.grid(self._newest_stock(), "location_id", "in_transit_units")
-        packs = self._case_units()
+        packs = case_units(self._transfers(), self.item_at)
         found = []
         for row in self.locations.filter(pl.col("replenished_from").is_not_null()).iter_rows(named=True):
             origin, name = row["replenished_from"], row["location_id"]
@@ -320,50 +317,21 @@ class _Builder:
             )  # fmt: skip
         return found
 
-    def _case_units(self) -> NDArray[np.float64]:
-        """Return the units in which an item moves between places: the largest number that divides nearly all transfers."""
+    def _transfers(self) -> pl.DataFrame:
+        """Return what was sent between places: destination, item_id, day, units."""
+        shipments = self.f["core.fct_shipment"].select("destination", reference_id="shipment_id")
         moved = self.f["core.fct_inventory_movement"].filter(pl.col("movement_type") == "transfer_out")
-        sizes = moved.group_by("item_id").agg(pl.col("moved_units").abs())
-        found = np.ones(len(self.items))
-        for item, units in sizes.iter_rows():
-            if item in self.item_at:
-                values = np.asarray(units)
-                fits = [size for size in (24, 12, 10, 8, 6, 5, 4, 3, 2) if (values % size == 0).mean() > 0.98]
-                found[self.item_at[item]] = fits[0] if fits and len(values) > 5 else 1
-        return found
+        return moved.join(shipments, on="reference_id", how="left").select(
+            "destination", "item_id", day="moved_on", units=-pl.col("moved_units")
+        )
 
     def _weekdays(self, network: Network) -> NDArray[np.float64]:
-        """Return on which weekdays each lane was ordered on in the recent past (every day, where there was too little)."""
-        since = self.s.as_of - timedelta(days=RECENT_DAYS)
-        orders = (
-            self.f["core.fct_purchase_order_line"]
-            .filter(pl.col("ordered_on") > since)
-            .select(origin="supplier_id", destination="location_id", day="ordered_on")
-        )
-        moves = (
-            self.f["core.fct_shipment"]
-            .filter(pl.col("departed_at").dt.date() > since)
-            .select("origin", "destination", day=pl.col("departed_at").dt.date())
-        )
-        inner = moves.filter(~pl.col("origin").is_in(self.suppliers))
-        days = (
-            pl.concat([orders, inner])
-            .unique()
-            .group_by("origin", "destination")
-            .agg(pl.col("day").dt.weekday())
-        )
-        known = {(origin, destination): weekdays for origin, destination, weekdays in days.iter_rows()}
-        found = np.ones((7, len(network.lanes)))
-        for at, lane in enumerate(network.lanes):
-            seen = np.bincount(
-                np.asarray(known.get((lane.origin, lane.destination), [])) - 1
-                if (lane.origin, lane.destination) in known
-                else np.array([], int),
-                minlength=7,
-            )
-            if seen.sum() >= 8:
-                found[:, at] = seen >= SHIPS_ON * seen.max()
-        return found
+        """Return on which weekdays each lane was ordered on in the recent past."""
+        lines, shipments = self.f["core.fct_purchase_order_line"], self.f["core.fct_shipment"]
+        bought = lines.select(origin="supplier_id", destination="location_id", day="ordered_on")
+        sent = shipments.select("origin", "destination", day=pl.col("departed_at").dt.date())
+        inner = sent.filter(~pl.col("origin").is_in(self.suppliers))
+        return order_weekdays(pl.concat([bought, inner]).filter(pl.col("day") > self.since), network.lanes)
 
     def _policy(
         self, network: Network, mean: NDArray[np.float64], ratio: NDArray[np.float64]
@@ -384,16 +352,39 @@ class _Builder:
                 continue
             to = self.node_at[lane.destination]
             gap = 7 / max(1.0, weekdays[:, at].sum())
-            rate = daily[to]
-            expected, spread = safety_stock.protection_period(
-                rate, rate * ratio[to], np.full_like(rate, lane.lead_time.mean),
-                np.full_like(rate, lane.lead_time.variance**0.5), gap,
-            )  # fmt: skip
-            law = distributions.distribution_for(expected, spread)
-            needed = distributions.demand_quantile(service, expected, spread, law)
-            point[to] = np.where(alive & (rate > 0), np.ceil(needed), 0)
-            level[to] = np.where(alive & (rate > 0), np.ceil(needed + np.maximum(rate * gap, 1)), 0)
+            point[to], level[to] = protection_levels(daily[to], ratio[to], lane.lead_time, gap, service)
+        self._as_they_order(point, level)
+        sent = np.array([name in self.fed for name in self.names])
+        point[np.ix_(sent, ~alive)], level[np.ix_(sent, ~alive)] = 0, 0
         return np.nan_to_num(point), np.nan_to_num(level), echelon
+
+    def _as_they_order(self, point: NDArray[np.float64], level: NDArray[np.float64]) -> None:
+        """Write the levels of places whose transfers of the recent past say how they order."""
+        past = Past(
+            inventory=self.f["core.fct_inventory"],
+            transfers=self._transfers().drop_nulls("destination"),
+            demand=self.f["marts.item_location_day"].rename({"unconstrained_demand_units": "units"}),
+            feeds=self.locations.select("location_id", "replenished_from"),
+            packs=pl.DataFrame(
+                {"item_id": self.items, "pack_units": case_units(self._transfers(), self.item_at)}
+            ),
+        )
+        observed = observed_levels(past, self.since, self.s.as_of)
+        found = observed.levels.filter(pl.col("item_id").is_in(self.items))
+        to = found["location_id"].replace_strict(self.node_at, return_dtype=pl.Int64).to_numpy()
+        item = found["item_id"].replace_strict(self.item_at, return_dtype=pl.Int64).to_numpy()
+        point[to, item], level[to, item] = found["point_units"].to_numpy(), found["level_units"].to_numpy()
+        places = len(self.fed) * len(self.items)
+        if found.height:
+            self.notes.append(
+                f"{found.height} of {places} items at places that others send to order by the levels that explain "
+                f"{1 - observed.wrong_share:.1%} of what they were sent, which follow demand by the power {observed.power:g}"
+            )
+        if found.height < places:
+            self.notes.append(
+                f"{places - found.height} of {places} items at such places: too few transfers say how they order, so "
+                "they keep what covers their lead time and order days at the service level"
+            )
 
     def _service(self, network: Network) -> NDArray[np.float64]:
         target = self.s.settings.cycle_service_level

@@ -2,8 +2,10 @@
 
 `calibration` tells the twin every order, so it shows that both keep the same books. Here the twin is told opening stock, what was
 under way, customers, returns and scrap, and nothing else: it orders by its own (s, S), with lead times drawn from its own
-distributions. What differs per place is what answers to what-if questions inherit: more or less stock than the planners kept,
-another rhythm of orders. Nothing is gated: levels are those of today, the company's changed on the way.
+distributions. Levels are those of today, so on each past day they are moved as companies move them: by what was asked for the
+item in the weeks before over what was asked in the last weeks, to the power .75 (what covers a mean follows it whole, what covers
+its spread by the root). Items that the company no longer keeps are left out: today's twin has no levels for them. What differs per place is what answers to what-if questions inherit: more or less stock than the planners
+kept, another rhythm of orders. Nothing is gated: the company's levels changed on the way in its own manner.
 """
 
 from collections.abc import Mapping
@@ -11,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -18,14 +21,18 @@ from numpy.typing import NDArray
 from models.twin import demand as sampling
 from models.twin.calibration import OUTSIDE, Past
 from models.twin.events import Outside
+from models.twin.habits import DEMAND_DAYS, UNSEEN_UNITS
+from models.twin.layout import Layout
 from models.twin.narrowing import narrowed
 from models.twin.network import Lane, Network, Node
-from models.twin.state import Rules
-from models.twin.twin import Twin
+from models.twin.policies import moving_reorder_point
+from models.twin.state import Policy, Rules
+from models.twin.twin import Twin, own_levels
 
 Floats = NDArray[np.float64]
 RULES = Rules(unfilled_orders="cancel", record=(), daily="cells")
 REPLICATIONS = 4
+FOLLOWS = 0.75
 
 
 @dataclass(frozen=True)
@@ -100,7 +107,13 @@ def run_free(
         demand, lead=None if lead is None else lead[:, :, None], inflow=inflow,
         can_order=then.weekdays[weekday][:, :, None, None].astype(np.float32),
     )  # fmt: skip
-    layout, outcome = then.simulate(world, RULES)
+    scale = _moves(demand[..., 0].sum(1, dtype=float))
+
+    def player(twin: Twin, layout: Layout) -> tuple[Policy, Any]:
+        _, levels = own_levels(twin, layout)
+        return moving_reorder_point, levels | {"scale": jnp.asarray(scale[..., None], jnp.float32)}
+
+    layout, outcome = then.simulate(world, RULES, player)
 
     def daily(name: str) -> Floats:
         return np.asarray(layout.from_nodes(outcome.daily[name], 1), np.float64)
@@ -131,8 +144,13 @@ def run_free(
 
 
 def _then(twin: Twin, past: Past) -> Twin:
-    """Return the twin as it stood at the start of the past, with the items that both know."""
-    kept = [number for number, item in enumerate(twin.network.items) if item in past.item_at]
+    """Return the twin as it stood at the start of the past, with the items that both know and customers can still have."""
+    sells = [number for number, node in enumerate(twin.network.nodes) if node.has_demand]
+    kept = [
+        number
+        for number, item in enumerate(twin.network.items)
+        if item in past.item_at and twin.order_up_to[sells, number].any()
+    ]
     few = narrowed(twin, kept)
     network = few.network
     items = [past.item_at[item] for item in network.items]
@@ -160,6 +178,17 @@ def _then(twin: Twin, past: Past) -> Twin:
         lanes.append(_on_the_way(lane, units))
     changed: Network = replace(network, nodes=nodes, lanes=lanes)
     return replace(few, network=changed, as_of=past.start)
+
+
+def _moves(asked: Floats) -> Floats:
+    """Return by what levels move, [day, item], from units asked everywhere: 1 where the weeks before were as the last ones."""
+    weeks = min(DEMAND_DAYS, len(asked))
+    total = np.concatenate([np.zeros((1, asked.shape[1])), asked.cumsum(0)])
+    # on the first days there is no past: their own weeks stand in
+    end = np.maximum(np.arange(len(asked)), weeks)
+    before, last = total[end] - total[end - weeks], total[-1] - total[-1 - weeks]
+    found: Floats = ((before + UNSEEN_UNITS) / (last + UNSEEN_UNITS)) ** FOLLOWS
+    return found
 
 
 def _at_start(node: Node, on_hand: Floats) -> Node:

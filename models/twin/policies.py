@@ -46,6 +46,13 @@ def reorder_point(parameters: Any, o: Observation) -> Array:
     return jnp.where(position < _at(parameters["point"], o), need, 0) * o.share
 
 
+def moving_reorder_point(parameters: Any, o: Observation) -> Array:
+    """(s, S) by `reorder_point` with levels that move: times `scale`, [period, item, 1], the same at all places."""
+    scale = parameters["scale"][o.period]
+    moved = {name: _scaled(parameters[name], scale) for name in ("point", "level")}
+    return reorder_point({**parameters, **moved}, o)
+
+
 def as_planned(parameters: Any, o: Observation) -> Array:
     """Order what is written: `orders`, per level [period, row, item, 1]. Replays a past."""
     orders = parameters["orders"][o.level][o.period]
@@ -75,6 +82,10 @@ def dual_index(parameters: Any, o: Observation) -> Array:
     quick = jnp.maximum(parameters["quick"][o.level] - (position - under_way + soon), 0)
     slow = jnp.maximum(parameters["slow"][o.level] - position - quick, 0)
     return jnp.stack([quick, slow], 1).reshape(o.position.shape)
+
+
+def _scaled(per_level: Any, scale: Array) -> Any:
+    return tuple(None if each is None else each * scale for each in per_level)
 
 
 def _at(per_level: Any, o: Observation) -> Array:
