@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lake.company import Company
@@ -61,11 +60,10 @@ def ask_learned(
     learned: "Learned", twin: "Twin", asked: Sequence["Scenario"], known: dict[str, "Scenario"], **how: int
 ) -> list["Answer"]:
     """Ask the twin as `stocklake twin run` does, with the learned policy ordering."""
-    from models.learning.worlds import MEMORY
+    from models.learning.worlds import seeing
     from models.twin.answers import RULES, ask
 
-    rules = replace(RULES, demand_memory=MEMORY)
-    return ask(twin, asked, known, player=learned.player, rules=rules, **how)
+    return ask(twin, asked, known, player=learned.player, rules=seeing(RULES), **how)
 
 
 def lesson_told(lesson: "Lesson") -> dict[str, Any]:

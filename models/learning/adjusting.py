@@ -1,7 +1,7 @@
 """A learned policy for companies with order costs: a small network adjusts the classical (s, S) of every place and item.
 
-One network for all places and items. It sees stock, what is under way and recent demand against what the classical policy
-expects, and what never changes of an item at a place (lead time, batch, margin, pack). It answers how far the reorder point
+One network for all places and items. It sees stock, what is under way and when it will come, and recent demand against what the
+classical policy expects, and what never changes of an item at a place (lead time, batch, margin, pack). It answers how far the reorder point
 moves from the classical one; the batch on top of it stays. When a lane is ordered on anyway, an item that is less than half a
 batch above its point comes along, so that it shares order and freight (a can-order level, Balintfy 1964).
 """
@@ -26,6 +26,7 @@ SEEN = (
     "under way, in weeks of demand (log)",
     "asked today, against demand (log)",
     "asked in two weeks, against demand (log)",
+    "still to come for longer than usual (log)",
 )
 """What changes from period to period: the inputs that a training range is kept of."""
 KNOWN = (
@@ -45,6 +46,8 @@ class Place(NamedTuple):
 
     rate: Array
     """Units a day through the place, [row, item, 1]."""
+    usual_wait: Array
+    """Days after which what is under way comes, if it left at any time within the lead time, [row, item, 1]."""
     known: Array
     """[KNOWN, row, item, 1], around 0 and of size 1."""
 
@@ -90,7 +93,10 @@ def describe(twin: Twin, layout: Layout) -> tuple[Place | None, ...]:
             sells * wide,
             jnp.minimum(rows["freight"][at] / item["margin"], 3),
         ]
-        found.append(Place(rate, jnp.stack([jnp.asarray(each * wide, jnp.float32) for each in known])))
+        usual_wait = rows["lead"][at] / 2 * jnp.ones_like(rate)
+        found.append(
+            Place(rate, usual_wait, jnp.stack([jnp.asarray(each * wide, jnp.float32) for each in known]))
+        )
     return tuple(found)
 
 
@@ -118,6 +124,10 @@ def inputs(parameters: Any, o: Observation) -> Array:
     ]
     assert o.memory is not None, "the policy sees two weeks of demand: Rules.demand_memory"
     seen.append(jnp.log((o.memory.mean(0) + 0.1) / (place.rate + 0.1)))
+    assert o.pipeline is not None, "the policy sees when what is under way will come: Rules.see_pipeline"
+    days = jnp.arange(o.pipeline.shape[0], dtype=jnp.float32)[:, None, None, None]
+    wait = (o.pipeline * days).sum(0) / jnp.maximum(o.pipeline.sum(0), 1e-9)
+    seen.append(jnp.where(wait > 0, jnp.log((wait + 1) / (place.usual_wait + 1)), 0))
     shape = o.row_in_transit.shape
     return jnp.stack([jnp.broadcast_to(each, shape) for each in seen])
 

@@ -21,9 +21,14 @@ from models.twin.state import Paths, Rules
 from models.twin.twin import ROOM_STEP, Twin
 
 MEMORY = 14
-RULES = Rules(unfilled_orders="cancel", record=(), demand_memory=MEMORY)
-"""As `stocklake twin run` plays; policies see two weeks of demand."""
 _LOOKS = 16
+RULES = Rules(unfilled_orders="cancel", record=(), demand_memory=MEMORY, see_pipeline=True)
+"""As `stocklake twin run` plays; policies see two weeks of demand, and when what is under way will come."""
+
+
+def seeing(rules: Rules) -> Rules:
+    """Return rules by which policies see what they see here."""
+    return replace(rules, demand_memory=RULES.demand_memory, see_pipeline=RULES.see_pipeline)
 
 
 class Worlds:
