@@ -85,16 +85,16 @@ def test_the_past_is_replayed_and_gated(home, built):
 def test_left_to_itself_the_twin_orders_by_its_own_levels_and_every_place_says_what_differs(home, built):
     code, told, _ = cli("calibrate", "--free", "--json")
     found = json.loads(told)
-    assert code == 0 and len(found["nodes"]) == 4 and found["items"] == built["items"]
+    assert code == 0 and len(found["nodes"]) == 4 and 0 < found["items"] <= built["items"]
     replayed = json.loads(cli("calibrate", "--json")[1])
     for node, same in zip(found["nodes"], replayed["nodes"], strict=True):
         assert node["node"] == same["node"] and node["differs"]
         assert node["stock"] > 0 and node["received"] > 0 and 0 < node["deliveries"] < found["items"]
         if node["fill_rate"] is not None:
-            assert node["actual_fill_rate"] == pytest.approx(same["actual_fill_rate"], abs=0.01)
-            assert 0.3 < node["fill_rate"] <= 1
+            assert node["actual_fill_rate"] == pytest.approx(same["actual_fill_rate"], abs=0.02)
+            assert node["fill_rate"] == pytest.approx(node["actual_fill_rate"], abs=0.1)
     _, table, _ = cli("calibrate", "--free")
-    assert "the twin orders by today's levels" in table and "Nothing is gated here" in table
+    assert "the twin orders by its own levels" in table and "Nothing is gated here" in table
 
 
 def test_a_policy_is_learned_judged_kept_and_stands_beside_the_classical_one(home, built):
