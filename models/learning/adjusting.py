@@ -15,16 +15,12 @@ import numpy as np
 
 from models.learning.stage import unit_values
 from models.twin.grouping import lane_spread, lane_sum
-from models.twin.layout import Layout
+from models.twin.layout import Layout, PerLevel
 from models.twin.state import Observation
 from models.twin.twin import Twin
 
 Array = jax.Array
 SEEN = (
-    "position above the reorder point, in batches",
-    "on hand, in weeks of demand (log)",
-    "under way, in weeks of demand (log)",
-    "asked today, against demand (log)",
     "asked in two weeks, against demand (log)",
     "still to come for longer than usual (log)",
 )
@@ -48,6 +44,8 @@ class Place(NamedTuple):
     """Units a day through the place, [row, item, 1]."""
     usual_wait: Array
     """Days after which what is under way comes, if it left at any time within the lead time, [row, item, 1]."""
+    share: Array
+    """Of what the place needs, the part that the row brings, [row, item, 1]."""
     known: Array
     """[KNOWN, row, item, 1], around 0 and of size 1."""
 
@@ -66,7 +64,9 @@ def describe(twin: Twin, layout: Layout) -> tuple[Place | None, ...]:
     lead = np.stack([np.full(len(cost), lane.lead_time.mean) for lane in network.lanes])
     spread = np.stack([np.full(len(cost), lane.lead_time.variance**0.5) for lane in network.lanes])
     pack = np.stack([network.per_item(lane.pack) for lane in network.lanes])
-    rows = {name: layout.at_rows(network, each) for name, each in (("lead", lead), ("spread", spread), ("pack", pack), ("freight", freight))}  # fmt: skip
+    share = np.stack([network.per_item(lane.share) * network.carried(lane) for lane in network.lanes])
+    per_row = {"lead": lead, "spread": spread, "pack": pack, "freight": freight, "share": share}
+    rows = {name: layout.at_rows(network, each) for name, each in per_row.items()}
     nodes = {
         name: layout.at_nodes(each)
         for name, each in (("rate", through), ("ratio", ratio), ("gap", gap), ("point", twin.reorder_point))
@@ -94,9 +94,8 @@ def describe(twin: Twin, layout: Layout) -> tuple[Place | None, ...]:
             jnp.minimum(rows["freight"][at] / item["margin"], 3),
         ]
         usual_wait = rows["lead"][at] / 2 * jnp.ones_like(rate)
-        found.append(
-            Place(rate, usual_wait, jnp.stack([jnp.asarray(each * wide, jnp.float32) for each in known]))
-        )
+        knows = jnp.stack([jnp.asarray(each * wide, jnp.float32) for each in known])
+        found.append(Place(rate, usual_wait, rows["share"][at], knows))
     return tuple(found)
 
 
@@ -113,21 +112,15 @@ def first_network(hidden: tuple[int, ...], seed: int) -> list[tuple[Array, Array
 
 def inputs(parameters: Any, o: Observation) -> Array:
     """Return what the policy sees that changes, [SEEN, row, item, replication]."""
-    classical, place = parameters["classical"], parameters["places"][o.level]
-    point, level = _at(classical["point"], o), _at(classical["level"], o)
-    week = 7 * place.rate
-    seen = [
-        jnp.clip((_position(classical, o) - point) / jnp.maximum(level - point, 1), -10, 10),
-        jnp.log1p(jnp.maximum(o.on_hand, 0) / (week + 1)),
-        jnp.log1p(jnp.maximum(o.row_in_transit, 0) / (week + 1)),
-        jnp.log((o.incoming + 1) / (place.rate + 1)),
-    ]
+    place = parameters["places"][o.level]
     assert o.memory is not None, "the policy sees two weeks of demand: Rules.demand_memory"
-    seen.append(jnp.log((o.memory.mean(0) + 0.1) / (place.rate + 0.1)))
     assert o.pipeline is not None, "the policy sees when what is under way will come: Rules.see_pipeline"
-    days = jnp.arange(o.pipeline.shape[0], dtype=jnp.float32)[:, None, None, None]
-    wait = (o.pipeline * days).sum(0) / jnp.maximum(o.pipeline.sum(0), 1e-9)
-    seen.append(jnp.where(wait > 0, jnp.log((wait + 1) / (place.usual_wait + 1)), 0))
+    days = jnp.arange(o.pipeline.shape[0], dtype=jnp.float32)
+    wait = jnp.tensordot(days, o.pipeline, 1) / jnp.maximum(o.row_in_transit, 1e-9)
+    seen = [
+        jnp.log((o.memory.mean(0) + 0.1) / (place.rate + 0.1)),
+        jnp.where(wait > 0, jnp.log((wait + 1) / (place.usual_wait + 1)), 0),
+    ]
     shape = o.row_in_transit.shape
     return jnp.stack([jnp.broadcast_to(each, shape) for each in seen])
 
@@ -147,6 +140,33 @@ def adjusted(parameters: Any, o: Observation) -> Array:
     anyway = lane_spread(lane_sum(due.astype(jnp.float32), member), member) > 0
     orders = due | (anyway & alive & (position < can))
     return jnp.where(orders, new_point + gap - position, 0) * o.share
+
+
+def moved_start(share: float, layout: Layout, parameters: Any, state: PerLevel) -> PerLevel:
+    """Return the stock to start with, as it is, of which a share has the gradient of stock that moves with the levels.
+
+    Levels that move by a unit have, in the long run, a unit more in stock at all times. From a stock that is given, gradients
+    along paths whose orders keep their days miss the first cycle: that orders come earlier, before shelves are empty.
+    """
+    classical, found = parameters["classical"], list(state)
+    held: list[Any] = [None] * len(layout.levels)
+    for at in range(len(layout.levels) - 1, 0, -1):
+        level, place = layout.levels[at], parameters["places"][at]
+        seen = jnp.zeros((len(SEEN), *place.known.shape[1:]))
+        point = level.to_rows(classical["point"][at])
+        moves = point * (jnp.exp(REACH * _answers(parameters["net"], place, seen)[0]) - 1) * place.share
+        own = jnp.where(classical["level"][at] > 0, level.to_nodes(moves), 0)
+        echelon = classical["echelon"][at] > 0
+        below = jnp.zeros_like(own) if held[at] is None else held[at]
+        stands = jnp.where(echelon, own - below, own)
+        for row, (origin, position) in enumerate(level.row_origin):
+            if origin:
+                known = held[origin]
+                known = jnp.zeros_like(classical["point"][origin]) if known is None else known
+                held[origin] = known.at[position].add((stands + below)[level.row_node[row]])
+        changed = share * (stands - jax.lax.stop_gradient(stands))
+        found[at] = state[at]._replace(on_hand=state[at].on_hand + changed)
+    return tuple(found)
 
 
 def _answers(net: Any, place: Place, seen: Array) -> Array:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from lake.errors import InputError
-from models.learning.adjusting import SEEN, adjusted, describe, first_network, inputs
+from models.learning.adjusting import SEEN, adjusted, describe, first_network, inputs, moved_start
 from models.learning.handover import HandedOver, handed_over, trained_range
 from models.learning.promotion import NORMAL, Promotion, judge
 from models.learning.saved import Factors, Learned
@@ -30,6 +30,8 @@ from models.twin.twin import Twin
 TRAINING, VALIDATION, HELD_OUT = 1_000, 500_000, 900_000
 """Where the seeds of each use begin."""
 VALIDATIONS = 2
+MOVES_ALONG = 0.4
+"""Share of the gradient of stock that starts where its levels would have led it; by it gradients are what small steps say."""
 REGRET = 3.0
 """What a policy costs more in a world than before it learned counts so often besides: gains elsewhere do not buy it."""
 TRAINING_PATHS = 12
@@ -37,8 +39,8 @@ TRAINING_PATHS = 12
 
 
 SCHEDULE = Schedule(
-    steps=1_000_000, learning_rate=2e-3, final_learning_rate=2e-3, look_every=80, carry_stock=False,
-    clip=float("inf"), averaged=0.05,
+    steps=1_000_000, learning_rate=1e-3, final_learning_rate=1e-3, look_every=40, carry_stock=False,
+    clip=float("inf"), averaged=0.05, only_average=True,
 )  # fmt: skip
 """Steps of one replication from the stock that the company has, until the seconds are over."""
 
@@ -100,7 +102,7 @@ def learn(
     own = {"net": first_network(settings.hidden, settings.seed), "places": places, "classical": classical}
     trained = train(
         school.worlds.stage, adjusted, own, school.single, replace(SCHEDULE, seconds=settings.seconds),
-        look=_Look(school).cost,
+        look=_Look(school).cost, start_of=partial(moved_start, MOVES_ALONG, school.worlds.layout),
     )  # fmt: skip
     own, first_cost = trained.parameters, trained.history[0].held_out_cost
     clock.stop("learning")
@@ -188,21 +190,25 @@ class _School:
             self.paths(*self.lesson(step // self.settings.replications)), slice(at, at + 1)
         )
 
-    def cost(self, policy: Any, parameters: Any, name: str, seed: int) -> float:
-        stage = self.worlds.stage
-        return float(stage.cost(stage.outcome(Contender(policy, parameters), self.paths(name, seed))).mean())
-
     def validated(self, policy: Any, parameters: Any) -> float:
         """Return the cost on validation paths: normal and every third stress scenario, half and half."""
-        return _half_and_half(self.costs(policy, parameters, self.worlds.names[1::3]))
+        return _half_and_half(
+            self.costs(policy, parameters, self.worlds.names[1::3], self.settings.replications)
+        )
 
-    def costs(self, policy: Any, parameters: Any, stress: Sequence[str]) -> dict[str, float]:
-        """Return the cost on validation paths of the normal world and of some of the scenarios."""
+    def costs(
+        self, policy: Any, parameters: Any, stress: Sequence[str], replications: int
+    ) -> dict[str, float]:
+        """Return the mean cost on validation paths of the normal world and of some of the scenarios."""
+        stage, contender = self.worlds.stage, Contender(policy, parameters)
+
+        def cost(name: str, seed: int) -> float:
+            some = replications_of(self.paths(name, seed), slice(0, replications))
+            return float(stage.cost(stage.outcome(contender, some)).mean())
+
         seeds = [VALIDATION + each for each in range(VALIDATIONS)]
-        normal = float(np.mean([self.cost(policy, parameters, NORMAL, seed) for seed in seeds]))
-        return {NORMAL: normal} | {
-            name: self.cost(policy, parameters, name, seeds[at % len(seeds)])
-            for at, name in enumerate(stress)
+        return {NORMAL: float(np.mean([cost(NORMAL, seed) for seed in seeds]))} | {
+            name: cost(name, seeds[at % len(seeds)]) for at, name in enumerate(stress)
         }
 
 
@@ -217,7 +223,10 @@ class _Look:
         self.school, self.first = school, dict[str, float]()
 
     def cost(self, parameters: Any) -> float:
-        costs = self.school.costs(adjusted, parameters, self.school.worlds.names[1:])
+        half = max(
+            1, self.school.settings.replications // 2
+        )  # what a look costs is learning that is not done
+        costs = self.school.costs(adjusted, parameters, self.school.worlds.names[1:], half)
         self.first = self.first or costs
         regret = {name: max(cost - self.first[name], 0.0) for name, cost in costs.items()}
         return _half_and_half(costs) + REGRET * _half_and_half(regret)

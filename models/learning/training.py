@@ -74,6 +74,8 @@ class Schedule:
     """Longest gradient."""
     averaged: float = 0.02
     """Weight of the newest parameters in their moving average, which is looked at as well."""
+    only_average: bool = False
+    """Look at the moving average only: where a look costs as much as many steps."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
@@ -139,12 +141,14 @@ def train(
     schedule: Schedule | None = None,
     *,
     look: Callable[[dict[str, Any]], float] | None = None,
+    start_of: "_StartOf" = None,
 ) -> Trained:
     """Return the parameters that cost least on held-out paths, of those that training passed through.
 
     `parameters["net"]` learns, the rest stays (`policy.initial_parameters`, or those of an earlier training to go on from);
     `paths_of(seed)` samples a batch: seeds 0, 1, ... to learn from, those from `HELD_OUT_SEED` on to choose by. `look` says what
-    parameters cost in another way. The same arguments give the same result, unless `Schedule.seconds` ends it.
+    parameters cost in another way; `start_of` (a function that is compiled: the same one, the same program) gives the stock that a
+    batch starts with a gradient. The same arguments give the same result, unless `Schedule.seconds` ends it.
     Raises `InputError` where held-out paths have no demand.
     """
     schedule, clock = schedule or Schedule(), _Clock()
@@ -164,12 +168,12 @@ def train(
                 start = stock = widened(stage.state, _demand(paths).shape[-1])
             fixed = (stage.layout, replace(stage.rules, rounding=schedule.rounding_at(done - 1)), policy)
             learner, end = clock.timed(
-                fixed, partial(_improve, schedule, fixed), learner, rest, stage.numbers, stock, stage.unit_value, paths
+                fixed, partial(_improve, (schedule, fixed, start_of)), learner, rest, stage.numbers, stock, stage.unit_value, paths
             )  # fmt: skip
             stock = end if schedule.carry_stock else start
         last = done == schedule.steps or clock.spent >= schedule.seconds
         if last or done % schedule.look_every == 0:
-            for each in (learner.net, learner.average):
+            for each in (learner.average,) if schedule.only_average else (learner.net, learner.average):
                 cost = clock.timed("look", look, {**rest, "net": each})
                 history.append(Moment(done, clock.spent, float(_rate(schedule)(done)), cost))
                 if cost < least:
@@ -222,10 +226,12 @@ def _held_out_cost(
     return look
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+_StartOf = Callable[[dict[str, Any], PerLevel], PerLevel] | None
+
+
+@partial(jax.jit, static_argnums=0)
 def _improve(
-    schedule: Schedule,
-    fixed: _Fixed,
+    how: tuple[Schedule, _Fixed, _StartOf],
     learner: _Learner,
     rest: dict[str, Any],
     numbers: PerLevel,
@@ -233,8 +239,12 @@ def _improve(
     unit_value: PerLevel | None,
     paths: Paths,
 ) -> tuple[_Learner, PerLevel]:
+    schedule, fixed, start_of = how
+
     def loss(net: Any) -> tuple[Array, PerLevel]:
-        return _period_cost(fixed, {**rest, "net": net}, numbers, stock, unit_value, paths)
+        own = {**rest, "net": net}
+        start = start_of(own, stock) if start_of else stock
+        return _period_cost(fixed, own, numbers, start, unit_value, paths)
 
     (_, end), slope = jax.value_and_grad(loss, has_aux=True)(learner.net)
     update, memory = _optimiser(schedule).update(slope, learner.memory)

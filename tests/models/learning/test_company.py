@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lake.errors import InputError
-from models.learning.adjusting import ANSWERS, SEEN, adjusted, describe, first_network
+from models.learning.adjusting import ANSWERS, SEEN, adjusted, describe, first_network, moved_start
 from models.learning.company import SCHEDULE, Settings, learn
 from models.learning.handover import Range
 from models.learning.saved import Factors, Learned
@@ -114,6 +114,24 @@ def test_a_network_that_answers_nothing_is_the_classical_policy_and_items_may_co
     along = worlds.stage.outcome(Contender(adjusted, own), paths)
     assert float(along.costs["ordering"].mean()) < float(usual.costs["ordering"].mean())
     assert len(first_network((8,), 1)[-1][1]) == len(ANSWERS)
+
+
+def test_the_stock_to_start_with_is_as_it_is_and_has_the_gradient_of_levels_that_move(twin, worlds):
+    first = first_network((8,), 1)
+    rest = {"places": describe(twin, worlds.layout), "classical": Factors().parameters(twin, worlds.layout)}
+
+    def start(bias):
+        net = [*first[:-1], (first[-1][0], first[-1][1] + bias)]
+        return tuple(
+            None if each is None else each.on_hand
+            for each in moved_start(0.4, worlds.layout, {"net": net, **rest}, worlds.stage.state)
+        )
+
+    stock, slope = jax.jvp(start, (0.0,), (1.0,))
+    for at in (1, 2):
+        assert np.array_equal(stock[at], worlds.stage.state[at].on_hand)
+    # points of 8 at stores and an echelon's of 30 move by 0.7 of themselves per unit; the hub has what the stores have not
+    assert np.allclose(slope[2], 0.4 * 0.7 * 8) and np.allclose(slope[1], 0.4 * 0.7 * (30 - 2 * 8))
 
 
 def test_all_worlds_are_one_program_and_the_same_customers(worlds):
