@@ -1,6 +1,7 @@
 """What a build of dbt did, node by node: read from what dbt writes, and from what stood before it."""
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,10 +83,32 @@ def _node_run(result: dict[str, Any], node: dict[str, Any]) -> NodeRun:
         kind=node["resource_type"],
         status=result["status"],
         seconds=float(result["execution_time"]),
-        message=result.get("message") or "",
+        message=_said(node, result),
         failing_rows=int(result.get("failures") or 0),
         is_standing=result["adapter_response"].get("_message") == STANDS,
     )
+
+
+def _said(node: dict[str, Any], result: dict[str, Any]) -> str:
+    """Return dbt's message; of a rule that rows of a table broke, which one and where, in a sentence."""
+    rule, rows = node.get("test_metadata"), int(result.get("failures") or 0)
+    if rule is None or result["status"] != "fail":
+        return result.get("message") or ""
+    table, given = (node.get("attached_node") or node["name"]).split(".")[-1], rule["kwargs"]
+    column = given.get("column_name") or "row"
+    match rule["name"]:
+        case "relationships":
+            other = re.sub(r"^ref\(['\"](\w+)['\"]\)$", r"\1", given["to"])
+            return (
+                f"{rows:,} rows of {table} have a {column} that {other}.{given['field']} does not have: load what is missing "
+                f"there, or correct the {column} at its source"
+            )
+        case "one_row_per":
+            key = ", ".join(given["columns"])
+            return f"{rows:,} rows of {table} are not the only one of their {key}, or lack what every row has to have"
+        case "accepted_values":
+            return f"{rows:,} values of {table}.{column} are none of {', '.join(map(str, given['values']))}"
+    return f"{rows:,} rows of {table} fail {rule['name']}"
 
 
 def standing_nodes(standing: Standing) -> tuple[NodeRun, ...]:
