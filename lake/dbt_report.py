@@ -100,8 +100,8 @@ def _said(node: dict[str, Any], result: dict[str, Any]) -> str:
         case "relationships":
             other = re.sub(r"^ref\(['\"](\w+)['\"]\)$", r"\1", given["to"])
             return (
-                f"{rows:,} rows of {table} have a {column} that {other}.{given['field']} does not have: load what is missing "
-                f"there, or correct the {column} at its source"
+                f"the {column} of {rows:,} rows of {table} is not in {other}.{given['field']}: load what is missing there, or "
+                "correct it at its source"
             )
         case "one_row_per":
             key = ", ".join(given["columns"])

@@ -9,7 +9,7 @@ from lake.errors import GateFailed, StocklakeError
 
 RULES = {
     "relationships": ({"to": "ref('dim_item')", "field": "item_id", "column_name": "item_id"},
-                      "12,345 rows of fct_sales have a item_id that dim_item.item_id does not have: load what is missing there"),
+                      "the item_id of 12,345 rows of fct_sales is not in dim_item.item_id: load what is missing there"),
     "one_row_per": ({"columns": ["item_id", "day"]}, "12,345 rows of fct_sales are not the only one of their item_id, day"),
     "accepted_values": ({"column_name": "method", "values": ["a", "b"]}, "12,345 values of fct_sales.method are none of a, b"),
     "known_in_order": ({}, "12,345 rows of fct_sales fail known_in_order"),
