@@ -52,7 +52,34 @@
         )
         {%- endif %}
     {%- endcall %}
+    {%- do give_statistics(relation) -%}
 {% endmacro %}
+
+{#
+    Of a table that never had a row DuckLake has no statistics, and looks for those of each column in the catalogue again whenever the
+    table is read: 4 ms of CPU each, .1 s for 25 columns. A row that comes and goes in the transaction at hand leaves some.
+#}
+{% macro give_statistics(relation) %}
+    {%- if not run_query('select count(*) from ' ~ relation).columns[0][0] -%}
+        {%- set values = [] -%}
+        {%- for column in adapter.get_columns_in_relation(relation) -%}
+            {%- do values.append(any_value_of(column.dtype | lower)) -%}
+        {%- endfor -%}
+        {%- do run_query('insert into ' ~ relation ~ ' values (' ~ values | join(', ') ~ ')') -%}
+        {%- do run_query('delete from ' ~ relation) -%}
+    {%- endif -%}
+{% endmacro %}
+
+{# Some value of a type, not null where there is one. #}
+{% macro any_value_of(type) -%}
+    {%- if type.startswith(('varchar', 'text')) -%} ''
+    {%- elif type == 'boolean' -%} false
+    {%- elif type.startswith(('date', 'timestamp')) -%} {{ type }} '2000-01-01'
+    {%- elif type.startswith(('bigint', 'integer', 'smallint', 'tinyint', 'hugeint', 'decimal', 'numeric', 'double', 'float')) -%} 0
+    {%- else -%} null
+    {%- endif -%}
+{%- endmacro %}
+
 
 {# Whether `computed` has the columns and rows of a table, as often as they stand there. Counted first: most are empty or differ in that. #}
 {% macro comes_out_as_it_stands(relation, row_count) %}

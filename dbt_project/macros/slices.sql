@@ -210,7 +210,9 @@
 {% macro slices_to_build(plan, query, weight=none) %}
     {%- if plan.mode == 'part' -%}
         {%- do run_query('create or replace temp table affected as ' ~ query) -%}
-        {%- if weight is not none and run_query(weight).columns[0][0] -%}
+        {%- if not run_query('select count(*) from affected').columns[0][0] -%}
+            {%- do plan.update({'mode': 'untouched'}) -%}
+        {%- elif weight is not none and run_query(weight).columns[0][0] -%}
             {%- do plan.update({'mode': 'whole'}) -%}
         {%- else -%}
             {%- do plan.update({'bounds': bounds_of_affected()}) -%}
@@ -272,6 +274,11 @@
     {{ run_hooks(pre_hooks) }}
     {%- if mode == 'none' -%}
         {%- call noop_statement('main', 'UNCHANGED') -%}{%- endcall -%}
+    {%- elif mode == 'untouched' -%}
+        {#- Its inputs have changed, none of its slices has: only that is noted. -#}
+        {%- do record_build() -%}
+        {%- call noop_statement('main', 'UNCHANGED') -%}{%- endcall -%}
+        {{ adapter.commit() }}
     {%- else -%}
         {%- do record_build() -%}
         {%- if mode == 'whole' -%}
@@ -394,10 +401,10 @@
             ~ ' = (select id from ' ~ target.database ~ '.current_snapshot()) - tested.snapshot_id + 1'
         ).rows -%}
         {%- if row | length > 0 -%}
+            {%- set period = "('" ~ relation.database ~ "', '" ~ relation.schema ~ "', '" ~ relation.identifier ~ "', " ~ row[0][0] ~ ', ' ~ row[0][1] ~ ')' -%}
             {{ return(
-                "(select came.* from ducklake_table_insertions('" ~ relation.database ~ "', '" ~ relation.schema ~ "', '"
-                ~ relation.identifier ~ "', " ~ row[0][0] ~ ', ' ~ row[0][1] ~ ') as came where exists ('
-                ~ 'select 1 from ' ~ relation ~ ' as standing where standing.rowid = came.rowid))'
+                "(select came.* from ducklake_table_insertions" ~ period ~ " as came where came.rowid not in ("
+                ~ "select gone.rowid from ducklake_table_deletions" ~ period ~ " as gone))"
             ) }}
         {%- endif -%}
     {%- endif -%}

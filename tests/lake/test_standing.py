@@ -1,10 +1,13 @@
 """What stands since the last good build: asked of a real lake, with a manifest of three models and two tests."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from lake.company import PROJECT_ROOT
 from lake.connection import Lake
 from lake.standing import Standing, note_good_build, what_stands
 from tests.lake import loading_kit
@@ -165,3 +168,18 @@ def test_quotes_in_a_message_come_back(lake: Lake) -> None:
     note_good_build(lake, CODE, lake.snapshot(), _manifest(), results, None)
     found = what_stands(lake, CODE)
     assert found is not None and found.nodes["m.stg"]["result"]["message"] == 'it\'s "so"'
+
+
+def test_what_sql_reads_of_meta_beside_its_references_is_declared() -> None:
+    """But for the bookkeeping of slices and of tests, which changes no row."""
+    folder = PROJECT_ROOT / "dbt_project"
+    texts = [path.read_text(encoding="utf-8") for path in folder.rglob("*.sql") if path.name != "slices.sql"]
+    read = {f"meta.{name}" for text in texts for name in re.findall(r"(?:'meta', '|lake\.meta\.)(\w+)", text)}
+    declared = {
+        name
+        for path in folder.rglob("*.yml")
+        for model in yaml.safe_load(path.read_text(encoding="utf-8")).get("models", ())
+        if isinstance(model, dict)
+        for name in model.get("config", {}).get("meta", {}).get("reads", ())
+    }
+    assert read == declared == {"meta.delivery", "meta.control"}
