@@ -1,9 +1,4 @@
 {{ config(materialized='differences') }}
-{%- set is_ever_out -%}
-select exists (select 1 from {{ ref('fct_inventory') }} where on_hand_units <= 0 and not is_assumed)
-{%- endset %}
-{#- Where nobody counts stock, or it never ran out, the demand of all days is not read for nothing. -#}
-{%- set has_none = execute and model.resource_type == 'model' and not run_query(is_ever_out).columns[0][0] %}
 -- What was wanted on the days that ended without stock. The evidence is the days that did not, and those on which the
 -- last unit was sold: the demand of such a day was at least what was sold.
 --   expected_units = rate of the item x day x promotion x period of 28 days x place, each from the days in stock
@@ -20,7 +15,7 @@ demand as (
         sold_units,
         returned_units
     from {{ ref('fct_demand') }}
-    {{ 'where false' if has_none }}
+    where {{ may_be_asked_of(ref('fct_inventory'), 'on_hand_units <= 0 and not is_assumed') }}
 ),
 
 last_sales as (
