@@ -21,7 +21,7 @@ the build is that one table (windows of 91 days over every day of every series, 
 What the day built by slices made equals the script over all days, row by row.
 
 Since then an empty table has statistics (docs/adr/0027), which was measured at 5 % of the items only: one more day 60.6 CPU s with dbt's start
-at first, 24.1 now; the gate on all rows 12.0, then 8.7, after the day 6.0. What is left of a day: dbt's 110 nodes that are looked at,
+at first, 19.7 now (quiet); the gate on all rows 12.0, then 6.3, after the day 4.5. What is left of a day: dbt's 110 nodes that are looked at,
 some 45 of which run; `reconciliation`, which counts all lines again; at full size the scans of item_location_day's own table.
 """
 
