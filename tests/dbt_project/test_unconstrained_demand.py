@@ -12,6 +12,7 @@ import pytest
 
 from lake.company import PROJECT_ROOT
 from lake.dbt_files import SOURCE_PROJECT
+from tests.dbt_project import dbt_stand_ins
 
 SEEDS = (1, 2, 3, 4, 5)
 # The generator's own demand and shelves, without the files that its program writes of them.
@@ -52,7 +53,11 @@ def _stockout_days(days: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
     """Run the model's own SQL over what the world's systems would report."""
     files = ("macros/unconstrained_demand.sql", "models/marts/stockout_day.sql")
     sql = "".join((SOURCE_PROJECT / file).read_text(encoding="utf-8") for file in files)
-    query = jinja2.Environment().from_string(sql).render(ref=str, config=lambda **_: "")
+    query = (
+        jinja2.Environment()
+        .from_string(sql)
+        .render(ref=str, config=lambda **_: "", may_be_asked_of=dbt_stand_ins.may_be_asked_of)
+    )
     keys = "format('I{:04}', item) AS item_id, format('S{}', place) AS location_id, date '2025-01-01' + day::int AS"
     with duckdb.connect() as connection:
         connection.register("days", days)
