@@ -32,77 +32,126 @@ where
     and {{ superseded or lines }}
 {%- endmacro %}
 
-{# Units by day and by the closing from which they count; the series they make, their days, and what of them came late. #}
+{#
+    Units by day, the series they make, their days, and what of them came late. Series are numbered: a number is joined, grouped
+    and sorted in half the time of two texts.
+#}
 {% macro demand_as_known() -%}
 postings as (
     {{ postings() | indent(4) }}
 ),
 
-posted as (
+pairs as materialized (
     select
-        postings.item_id,
-        postings.location_id,
+        item_id,
+        location_id,
+        (row_number() over (order by item_id, location_id))::integer as series
+    from (select distinct item_id, location_id from postings) as known
+),
+
+numbered as (
+    select
+        pairs.series,
         postings.day,
         postings.counts_on,
-        sum(postings.units)::bigint as units,
-        sum(postings.revenue) filter (where postings.units > 0) as revenue,
-        sum(postings.units) filter (where postings.units > 0 and postings.revenue is not null) as priced_units
+        postings.units,
+        postings.revenue
     from postings
+    inner join pairs on postings.item_id = pairs.item_id and postings.location_id = pairs.location_id
     inner join span on postings.counts_on <= span.as_of
-    group by postings.item_id, postings.location_id, postings.day, postings.counts_on
+),
+
+daily as (
+    select
+        series,
+        day,
+        sum(units)::bigint as units,
+        max(counts_on) as settled_on,
+        sum(revenue) filter (where units > 0) as revenue,
+        sum(units) filter (where units > 0 and revenue is not null) as priced_units
+    from numbered
+    group by series, day
+),
+
+-- Days of which something was told after they had closed, by the closings that learned of it.
+told as (
+    select
+        numbered.series,
+        numbered.day,
+        numbered.counts_on,
+        sum(numbered.units)::bigint as units,
+        sum(numbered.revenue) filter (where numbered.units > 0) as revenue,
+        sum(numbered.units) filter (where numbered.units > 0 and numbered.revenue is not null) as priced_units
+    from numbered
+    inner join daily on numbered.series = daily.series and numbered.day = daily.day and daily.settled_on > daily.day
+    group by numbered.series, numbered.day, numbered.counts_on
 ),
 
 -- A series begins on the first closing that knows of a sale; nothing of it is known before.
 series as (
     select
-        item_id,
-        location_id,
-        min(counts_on) filter (where units > 0) as first_day
-    from posted
-    group by item_id, location_id
-    having min(counts_on) filter (where units > 0) is not null
+        pairs.item_id,
+        pairs.location_id,
+        pairs.series,
+        min(sales.counts_on) as first_day
+    from (
+        select
+            series,
+            day as counts_on
+        from daily
+        where settled_on = day and units > 0
+        union all
+        select
+            series,
+            counts_on
+        from told
+        where units > 0
+    ) as sales
+    inner join pairs on sales.series = pairs.series
+    group by pairs.item_id, pairs.location_id, pairs.series
 ),
 
 days as (
     select
-        series.item_id,
-        series.location_id,
+        series.series,
         series.first_day,
         unnest(generate_series(series.first_day, span.as_of, interval 1 day))::date as day
     from series
     cross join span
 ),
 
-known as (
-    select posted.*
-    from posted
-    inner join series
-        on
-            posted.item_id = series.item_id
-            and posted.location_id = series.location_id
-            and posted.day >= series.first_day
-),
-
+-- Money of a day that was told late counts on the closings that learned of it: late_prices.
 demand as (
     select
-        item_id,
-        location_id,
-        day,
-        greatest(sum(units), 0)::bigint as units,
-        max(counts_on) as settled_on
-    from known
-    group by item_id, location_id, day
+        daily.series,
+        daily.day,
+        daily.settled_on,
+        greatest(daily.units, 0) as units,
+        case when daily.settled_on = daily.day and daily.revenue > 0 then daily.revenue end as revenue,
+        case when daily.settled_on = daily.day and daily.revenue > 0 then daily.priced_units end as priced_units
+    from daily
+    inner join series on daily.series = series.series and daily.day >= series.first_day
 ),
 
 late_sales as (
     select
-        item_id,
-        location_id,
+        series,
         settled_on as day,
         max(day) as sale_day
     from demand
     where settled_on > day and units > 0
-    group by item_id, location_id, settled_on
+    group by series, settled_on
+),
+
+late_prices as (
+    select
+        series,
+        counts_on as day,
+        sum(revenue) as revenue,
+        sum(priced_units) as priced_units
+    from told
+    where priced_units > 0 and revenue > 0
+    group by series, counts_on
 )
 {%- endmacro %}
 
@@ -117,22 +166,15 @@ versions as (
         lead(counts_on) over by_time as until
     from (
         select
-            known.item_id,
-            known.location_id,
-            known.day,
-            known.counts_on,
-            known.units
-        from known
-        inner join demand
-            on
-                known.item_id = demand.item_id
-                and known.location_id = demand.location_id
-                and known.day = demand.day
-                and demand.settled_on > demand.day
+            told.series,
+            told.day,
+            told.counts_on,
+            told.units
+        from told
+        inner join series on told.series = series.series and told.day >= series.first_day
         union all
         select
-            item_id,
-            location_id,
+            series,
             day,
             day as counts_on,
             0 as units
@@ -140,15 +182,14 @@ versions as (
         where settled_on > day
     ) as late
     window
-        by_time as (partition by item_id, location_id, day order by counts_on, units),
-        so_far as (partition by item_id, location_id, day order by counts_on),
-        whole as (partition by item_id, location_id, day)
+        by_time as (partition by series, day order by counts_on, units),
+        so_far as (partition by series, day order by counts_on),
+        whole as (partition by series, day)
 ),
 
 differences as (
     select
-        item_id,
-        location_id,
+        series,
         day as about,
         unnest(generate_series(counts_on, until - interval 1 day, interval 1 day))::date as day,
         units_then,
@@ -159,8 +200,7 @@ differences as (
 
 corrections as (
     select
-        item_id,
-        location_id,
+        series,
         day,
         {%- for days in windows %}
         coalesce(sum(units_then - units_now) filter (where day - about < {{ days }}), 0) as units_{{ days }},
@@ -183,42 +223,37 @@ corrections as (
         {%- endfor %}
         max(about) filter (where units_then > 0) as last_sale_day
     from differences
-    group by item_id, location_id, day
+    group by series, day
 ),
 
 -- Quantiles have no sums: those of a closing that knew other values are made from its 28 days.
 quantiles_then as (
     select
-        closings.item_id,
-        closings.location_id,
+        closings.series,
         closings.day,
         quantile_disc(coalesce(differences.units_then, demand.units, 0), [0.5, 0.9]) as quantiles
     from (
         select
-            late.item_id,
-            late.location_id,
+            late.series,
             late.day,
             unnest(generate_series(late.day - interval 27 day, late.day, interval 1 day))::date as about
         from differences as late
         where late.day - late.about < 28
-        group by late.item_id, late.location_id, late.day
+        group by late.series, late.day
     ) as closings
     inner join series
         on
-            closings.item_id = series.item_id
-            and closings.location_id = series.location_id
+            closings.series = series.series
             and closings.about >= series.first_day
     left join demand
         on
-            closings.item_id = demand.item_id
-            and closings.location_id = demand.location_id
+            closings.series = demand.series
             and closings.about = demand.day
     left join differences
         on
-            closings.item_id = differences.item_id
-            and closings.location_id = differences.location_id
+            closings.series = differences.series
             and closings.day = differences.day
             and closings.about = differences.about
-    group by closings.item_id, closings.location_id, closings.day
+    group by closings.series, closings.day
 )
 {%- endmacro %}
