@@ -5,63 +5,69 @@
 
 {# All days, in one pass over the dense panel. #}
 {% macro all_days() -%}
+-- A number is joined and sorted in half the time of two texts.
+numbered as materialized (
+    select
+        *,
+        (row_number() over (order by item_id, location_id))::integer as series
+    from series
+),
+
 days as (
     select
-        series.item_id,
-        series.location_id,
-        series.first_day,
-        unnest(generate_series(series.first_day, span.as_of, interval 1 day))::date as day
-    from series
+        numbered.series,
+        unnest(generate_series(numbered.first_day, span.as_of, interval 1 day))::date as day
+    from numbered
     cross join span
+),
+
+sold as (
+    select
+        numbered.series,
+        demand.demand_date as day,
+        demand.demand_units,
+        demand.known_at,
+        {{ realised_price('demand') }} as realised_price
+    from demand
+    inner join numbered on demand.item_id = numbered.item_id and demand.location_id = numbered.location_id
 ),
 
 -- A price begins on the first day of its series at the latest; of several by then, the newest.
 price_changes as (
     select
-        series.item_id,
-        series.location_id,
-        greatest(prices.valid_from, series.first_day) as day,
+        numbered.series,
+        greatest(prices.valid_from, numbered.first_day) as day,
         arg_max(prices.unit_price, prices.valid_from) filter (where prices.location_id is not null) as local_price,
         arg_max(prices.known_at, prices.valid_from) filter (where prices.location_id is not null) as local_known_at,
         arg_max(prices.unit_price, prices.valid_from) filter (where prices.location_id is null) as general_price,
         arg_max(prices.known_at, prices.valid_from) filter (where prices.location_id is null) as general_known_at
     from {{ ref('fct_price') }} as prices
-    inner join series
+    inner join numbered
         on
-            prices.item_id = series.item_id
-            and coalesce(prices.location_id, series.location_id) = series.location_id
-    group by series.item_id, series.location_id, greatest(prices.valid_from, series.first_day)
+            prices.item_id = numbered.item_id
+            and coalesce(prices.location_id, numbered.location_id) = numbered.location_id
+    group by numbered.series, greatest(prices.valid_from, numbered.first_day)
 ),
 
 panel as (
     select
-        days.item_id,
-        days.location_id,
+        days.series,
         days.day,
-        coalesce(demand.demand_units, 0) as demand_units,
-        demand.known_at as demand_known_at,
-        {{ realised_price('demand') }} as realised_price,
+        coalesce(sold.demand_units, 0) as demand_units,
+        sold.known_at as demand_known_at,
+        sold.realised_price,
         price_changes.local_price,
         price_changes.local_known_at,
         price_changes.general_price,
         price_changes.general_known_at
     from days
-    left join demand
-        on
-            days.item_id = demand.item_id
-            and days.location_id = demand.location_id
-            and days.day = demand.demand_date
-    left join price_changes
-        on
-            days.item_id = price_changes.item_id
-            and days.location_id = price_changes.location_id
-            and days.day = price_changes.day
+    left join sold on days.series = sold.series and days.day = sold.day
+    left join price_changes on days.series = price_changes.series and days.day = price_changes.day
 ),
 
-gathered as (
+carried as (
     select
-        item_id,
-        location_id,
+        series,
         day,
         demand_units,
         demand_known_at,
@@ -71,9 +77,16 @@ gathered as (
         last_value(general_known_at ignore nulls) over so_far as general_price_known_at,
         last_value(realised_price ignore nulls) over so_far as last_realised_price
     from panel
-    window so_far as (
-        partition by item_id, location_id order by day rows between unbounded preceding and current row
-    )
+    window so_far as (partition by series order by day rows between unbounded preceding and current row)
+),
+
+gathered as (
+    select
+        numbered.item_id,
+        numbered.location_id,
+        carried.* exclude (series)
+    from carried
+    inner join numbered on carried.series = numbered.series
 )
 {%- endmacro %}
 
