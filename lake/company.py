@@ -4,6 +4,7 @@ Every path that a run reads or writes is named here once. No other module joins 
 """
 
 import os
+import tempfile
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -324,9 +325,8 @@ class Company:
                 self.exports,
             ):
                 folder.mkdir(parents=True, exist_ok=True)
-            probe = self.home / ".writable"
-            probe.touch()
-            probe.unlink()
+            with tempfile.TemporaryFile(dir=self.home):  # without a name: several may begin at once
+                pass
         except OSError as error:
             raise HomeError(
                 f"The home folder {self.home} cannot be written ({error.strerror}): "

@@ -5,11 +5,21 @@
     One window over narrow rows: sums of 28 days are added up from 28 looks back, which cost a seventh of a sum over a frame
     each, and give the weekdays' sums beside.
 #}
-{% macro all_closings(windows, sums) -%}
+{% macro all_closings(windows) -%}
+{%- set corrected = [
+    'units_7', 'units_28', 'units_91', 'squares_28', 'squares_91', 'selling_days_28', 'selling_days_91',
+    'lag_7', 'lag_14', 'lag_28',
+] + ['units_dow_1', 'units_dow_2', 'units_dow_3', 'units_dow_4', 'units_dow_5', 'units_dow_6', 'units_dow_7'] -%}
+{%- set is_late = 'true' in [
+    may_be_asked_of(ref('fct_sales_order_line'), 'counts_as_demand and ' ~ counts_on('known_at', 'sold_on') ~ ' > sold_on'),
+    may_be_asked_of(ref('superseded_sales_order_line'), 'counts_as_demand'),
+] -%}
+{%- set has_prices = is_told('price', 'unit_price') -%}
+{%- set has_revenue = is_told('sales_order_line', 'unit_price') -%}
+{%- set has_readings = is_told('inventory_snapshot', 'on_hand_units') -%}
+{%- set has_promotions = is_told('promotion', 'starts_on') -%}
 {%- set by_day = 'partition by series order by day' -%}
 {{ demand_as_known() }},
-
-{{ corrections_of_late_days(windows) }},
 
 -- What was in force, or read, when the series began counts from its first day.
 price_changes as (
@@ -108,13 +118,13 @@ looked_back as (
         sum(units * units) over last_91 as squares_91,
         sum((units > 0)::integer) over last_91 as selling_days_91,
         quantile_disc(units, [0.5, 0.9]) over last_28 as quantiles,
-        sum(is_promoted::integer) over last_28 as promoted_days_28,
+        {{ 'sum(is_promoted::integer) over last_28' if has_promotions else '0' }} as promoted_days_28,
         max(sale_day) over so_far as last_sale_day,
-        last_value(local_price ignore nulls) over so_far as local_price_in_force,
-        last_value(general_price ignore nulls) over so_far as general_price_in_force,
-        last_value(realised_price ignore nulls) over so_far as last_realised_price,
-        last_value(read_on ignore nulls) over so_far as newest_read_on,
-        last_value(on_hand_units ignore nulls) over so_far as on_hand_units
+        {{ newest_so_far('local_price', 'decimal(18, 4)', has_prices) }} as local_price_in_force,
+        {{ newest_so_far('general_price', 'decimal(18, 4)', has_prices) }} as general_price_in_force,
+        {{ newest_so_far('realised_price', 'double', has_revenue) }} as last_realised_price,
+        {{ newest_so_far('read_on', 'date', has_readings) }} as newest_read_on,
+        {{ newest_so_far('on_hand_units', 'bigint', has_readings) }} as on_hand_units
     from panel
     window
         by_day as ({{ by_day }}),
@@ -147,26 +157,39 @@ running as (
     from looked_back
 ),
 
-as_known as (
+in_the_end as (
     select
         series.item_id,
         series.location_id,
-        running.* replace (
-            running.units + coalesce(corrections.lag_0, 0) as units,
-            {%- for name in sums + ['lag_7', 'lag_14', 'lag_28'] %}
-            running.{{ name }} + coalesce(corrections.{{ name }}, 0) as {{ name }},
-            {%- endfor %}
-            greatest(running.last_sale_day, corrections.last_sale_day) as last_sale_day,
-            coalesce(quantiles_then.quantiles, running.quantiles) as quantiles
-        ),
+        running.*,
         {%- for weekday in range(1, 8) %}
-        running.weekdays_back[(running.weekday - {{ weekday }} + 7) % 7 + 1]
-        + coalesce(corrections.units_dow_{{ weekday }}, 0) as units_dow_{{ weekday }}{{ ',' if not loop.last }}
+        running.weekdays_back[(running.weekday - {{ weekday }} + 7) % 7 + 1] as units_dow_{{ weekday }}{{ ',' if not loop.last }}
         {%- endfor %}
     from running
     inner join series on running.series = series.series
+),
+
+{% if is_late -%}
+{{ corrections_of_late_days(windows) }},
+
+as_known as (
+    select
+        in_the_end.* replace (
+            in_the_end.units + coalesce(corrections.lag_0, 0) as units,
+            {%- for name in corrected %}
+            in_the_end.{{ name }} + coalesce(corrections.{{ name }}, 0) as {{ name }},
+            {%- endfor %}
+            greatest(in_the_end.last_sale_day, corrections.last_sale_day) as last_sale_day,
+            coalesce(quantiles_then.quantiles, in_the_end.quantiles) as quantiles
+        )
+    from in_the_end
     {%- for name in ['corrections', 'quantiles_then'] %}
-    left join {{ name }} on running.series = {{ name }}.series and running.day = {{ name }}.day
+    left join {{ name }} on in_the_end.series = {{ name }}.series and in_the_end.day = {{ name }}.day
     {%- endfor %}
 )
+{%- else -%}
+as_known as (
+    select * from in_the_end
+)
+{%- endif %}
 {%- endmacro %}

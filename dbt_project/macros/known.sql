@@ -82,3 +82,8 @@ left join (
     {{ newest_version(['purchase_order_id']) | indent(4) }}
 ) as orders on lines.purchase_order_id = orders.purchase_order_id
 {%- endmacro %}
+
+{# The newest value of a column of the dense panel that is not null, in the window `so_far`. #}
+{% macro newest_so_far(column, type, told) -%}
+    {{ 'last_value(' ~ column ~ ' ignore nulls) over so_far' if told else 'null::' ~ type }}
+{%- endmacro %}

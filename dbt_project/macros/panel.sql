@@ -5,6 +5,8 @@
 
 {# All days, in one pass over the dense panel. #}
 {% macro all_days() -%}
+{%- set has_prices = is_told('price', 'unit_price') -%}
+{%- set has_revenue = is_told('sales_order_line', 'unit_price') -%}
 -- A number is joined and sorted in half the time of two texts.
 numbered as materialized (
     select
@@ -71,11 +73,11 @@ carried as (
         day,
         demand_units,
         demand_known_at,
-        last_value(local_price ignore nulls) over so_far as local_price_in_force,
-        last_value(local_known_at ignore nulls) over so_far as local_price_known_at,
-        last_value(general_price ignore nulls) over so_far as general_price_in_force,
-        last_value(general_known_at ignore nulls) over so_far as general_price_known_at,
-        last_value(realised_price ignore nulls) over so_far as last_realised_price
+        {{ newest_so_far('local_price', 'decimal(18, 4)', has_prices) }} as local_price_in_force,
+        {{ newest_so_far('local_known_at', 'timestamp', has_prices) }} as local_price_known_at,
+        {{ newest_so_far('general_price', 'decimal(18, 4)', has_prices) }} as general_price_in_force,
+        {{ newest_so_far('general_known_at', 'timestamp', has_prices) }} as general_price_known_at,
+        {{ newest_so_far('realised_price', 'double', has_revenue) }} as last_realised_price
     from panel
     window so_far as (partition by series order by day rows between unbounded preceding and current row)
 ),

@@ -1,6 +1,5 @@
 {{ config(materialized='slices', slice=['item_id', 'location_id', 'day']) }}
 {%- set windows = [7, 28, 91] %}
-{%- set sums = ['units_7', 'units_28', 'units_91', 'squares_28', 'squares_91', 'selling_days_28', 'selling_days_91'] %}
 {%- set plan = build_plan(['price', 'inventory_snapshot']) %}
 {%- set weight %}
 select count(*) > {{ var('most_work_of_a_part', 0.5) }} * 0.1 * (select count(*) from {{ this }})
@@ -62,7 +61,7 @@ promotion_days as (
     where greatest(starts_on, known_on) <= least(ends_on, coalesce(until - 1, ends_on))
 ),
 
-{{ some_closings(plan, windows) if affected else all_closings(windows, sums) }},
+{{ some_closings(plan, windows) if affected else all_closings(windows) }},
 
 final as (
     select
