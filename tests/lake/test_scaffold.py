@@ -83,3 +83,11 @@ def test_a_holiday_may_stand_without_quotes(tmp_path, monkeypatch):
     monkeypatch.setenv("STOCKLAKE_COMPANIES", str(tmp_path))
     holidays = load_company("acme", tmp_path / "home").settings.calendar.holidays
     assert holidays == {"2026-04-03": "Good Friday", "12-25": "Christmas Day"}
+
+
+def test_a_home_is_prepared_by_many_at_once(tmp_path: Path) -> None:
+    company = load_company("example", home=tmp_path / "home")
+    with ThreadPoolExecutor(16) as threads:
+        done = [threads.submit(company.prepare) for _ in range(400)]
+    assert [one.exception() for one in done] == [None] * 400
+    assert [path.name for path in company.home.iterdir() if path.is_file()] == []
