@@ -28,7 +28,6 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb ships no types
     def configure_cursor(self, cursor: DuckDBPyConnection) -> None:
         """Tell each of dbt's connections what its macros ask for; variables do not pass from one to the next."""
         told = json.loads(os.environ[COMPANY_VARIABLE])
-        cursor.execute(f"SET VARIABLE catalog_schema = {quoted_text(_lake(told).catalog.schema)}")
         cursor.execute(f"SET VARIABLE build_code = {quoted_text(told['code'])}")
 
 

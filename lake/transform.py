@@ -22,7 +22,7 @@ from lake import progress
 from lake.company import COMPANY_VARIABLE, PROJECT_ROOT, Company
 from lake.connection import Lake, metadata, table_exists, tables_state
 from lake.contracts.model import Contract
-from lake.dbt_build import KEPT_VARIABLE
+from lake.dbt_build import KEPT_VARIABLE, SCHEMA_VARIABLE
 from lake.dbt_files import as_yaml, profile, project_files
 from lake.dbt_report import BuildReport, NodeRun, raise_on_failures, read_report, standing_nodes
 from lake.errors import StocklakeError
@@ -68,6 +68,7 @@ def prepare(company: Company, contracts: Sequence[Contract]) -> DbtProject:
                     "code": _code_digest(company, contracts),
                 }
             ),
+            SCHEMA_VARIABLE: Lake.of(company).catalog.schema,
             "DO_NOT_TRACK": "1",
             "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
             "DBT_VERSION_CHECK": "false",

@@ -28,8 +28,7 @@
 
 {# The catalogue's own tables, to put before their names. #}
 {% macro catalogue() %}
-    {%- set schema = run_query("select getvariable('catalog_schema')").columns[0][0] -%}
-    {{ return('__ducklake_metadata_' ~ target.database ~ '."' ~ schema ~ '"') }}
+    {{ return('__ducklake_metadata_' ~ target.database ~ '."' ~ env_var('STOCKLAKE_CATALOG_SCHEMA') ~ '"') }}
 {% endmacro %}
 
 {# What a model reads, as text: of each table its identity and columns. A table that was made anew has another one. #}
