@@ -121,6 +121,9 @@ def note_good_build(
         node = manifest["nodes"].get(result["unique_id"])
         if node is None:  # a unit test
             continue
+        if last is not None and result["is_standing"]:
+            nodes[result["unique_id"]] = last.nodes[result["unique_id"]]
+            continue
         behind = node["depends_on"]["nodes"]
         is_model = node["resource_type"] == "model"
         nodes[result["unique_id"]] = {

@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -42,6 +42,8 @@ class DbtProject:
     target_dir: Path
     env: dict[str, str]
     """Variables that dbt needs beside the process's own environment."""
+    digest: str
+    """Hash of everything that dbt parses."""
     args: tuple[str, ...]
     """Options for any dbt command: --project-dir, --profiles-dir, --target-path, --log-path."""
 
@@ -53,7 +55,7 @@ class DbtProject:
 
 def prepare(company: Company, contracts: Sequence[Contract]) -> DbtProject:
     """Write below `company.dbt` everything that dbt needs; files that did not change keep their time stamps."""
-    root = company.dbt
+    root, files = company.dbt, project_files(company, contracts)
     project = DbtProject(
         project_dir=root / "project",
         profiles_dir=root / "profiles",
@@ -65,7 +67,7 @@ def prepare(company: Company, contracts: Sequence[Contract]) -> DbtProject:
                 {
                     "name": company.name,
                     "settings": company.settings.model_dump(mode="json"),
-                    "code": _code_digest(company, contracts),
+                    "code": _code_digest(files),
                 }
             ),
             SCHEMA_VARIABLE: Lake.of(company).catalog.schema,
@@ -78,6 +80,7 @@ def prepare(company: Company, contracts: Sequence[Contract]) -> DbtProject:
             "DBT_LOG_PATH": str(root / "logs"),
             "DBT_PROFILES_DIR": str(root / "profiles"),
         },
+        digest=_project_digest(company, files),
         args=(
             "--project-dir",
             str(root / "project"),
@@ -89,7 +92,7 @@ def prepare(company: Company, contracts: Sequence[Contract]) -> DbtProject:
             str(root / "logs"),
         ),
     )
-    _mirror(project_files(company, contracts), project.project_dir)
+    _mirror(files, project.project_dir)
     _write_if_changed(project.profiles_dir / "profiles.yml", as_yaml(profile(company)))
     return project
 
@@ -97,7 +100,7 @@ def prepare(company: Company, contracts: Sequence[Contract]) -> DbtProject:
 def parse(company: Company, contracts: Sequence[Contract]) -> DbtProject:
     """Prepare, and make `target/manifest.json` (about 5 CPU s; a look where nothing changed). Touches no data."""
     project = prepare(company, contracts)
-    note, current = project.target_dir / "parsed.txt", _project_digest(company, contracts).hexdigest()
+    note, current = project.target_dir / "parsed.txt", project.digest
     if project.manifest.is_file() and note.is_file() and note.read_text(encoding="utf-8") == current:
         return project
     note.unlink(missing_ok=True)
@@ -150,7 +153,7 @@ def build(
     results.unlink(missing_ok=True)
     lake = Lake.of(company)
     lake.ensure()
-    code = _project_digest(company, contracts).hexdigest()
+    code = project.digest
     leaves_out = not (select or unit_tests or whole or os.environ.get(_BY_SLICES) == "0")
     with progress.stage("staging, core, marts") as stage, lake.writer_lock():
         standing = what_stands(lake, code) if leaves_out else None
@@ -158,20 +161,18 @@ def build(
             if not standing.fallen:
                 stage.advance(note="nothing new")
                 return BuildReport(standing_nodes(standing), 0.0)
-            names = sorted(standing.nodes[one]["result"]["name"] for one in standing.fallen)
-            arguments += ["--select", *names, "--indirect-selection", "empty"]
+            # dbt goes through all nodes, and each looks whether it stands: to have it select by 100 names costs a second.
             kept = project.target_dir / "last_good_build.json"
             kept.write_text(json.dumps([standing.snapshot_id, standing.nodes]), encoding="utf-8")
             project = replace(project, env=project.env | {KEPT_VARIABLE: str(kept)})
         _run_dbt(company, project, arguments, results=results)
         ran = read_report(results, project.manifest)
-        left_out = () if standing is None else standing_nodes(standing)
         stage.advance(
             len(ran.built),
             note=f"{len(ran.built)} models, {sum(not test.is_standing for test in ran.tests)} tests",
         )
         tested = lake.snapshot()
-    report = BuildReport((*ran.nodes, *left_out), ran.elapsed_s)
+    report = BuildReport(ran.nodes, ran.elapsed_s)
     _keep_whole_sql(company, project)
     raise_on_failures(report)
     if select is None and report.tests:
@@ -214,7 +215,7 @@ def inputs_fingerprint(company: Company, contracts: Sequence[Contract]) -> str:
 
     Equal to the fingerprint at the last successful build: building again would make the same tables.
     """
-    digest = _project_digest(company, contracts)
+    digest = hashlib.sha256(_project_digest(company, project_files(company, contracts)).encode())
     for row in _raw_state(Lake.of(company)):
         digest.update(f"{row}\0".encode())
     return digest.hexdigest()
@@ -283,18 +284,17 @@ def _note_tested(lake: Lake, snapshot: int) -> None:
         )
 
 
-def _project_digest(company: Company, contracts: Sequence[Contract]) -> "hashlib._Hash":
+def _project_digest(company: Company, files: Mapping[str, str]) -> str:
     """Return a hash of everything that dbt parses; where the home lies is no part of it, so that a home can move."""
     digest = hashlib.sha256(f"{version('dbt-core')} {version('dbt-duckdb')}\0".encode())
     settings = as_yaml(profile(company)).replace(str(company.home), "HOME").replace(str(PROJECT_ROOT), "ROOT")
-    for path, content in sorted((project_files(company, contracts) | {"profiles.yml": settings}).items()):
+    for path, content in sorted({**files, "profiles.yml": settings}.items()):
         digest.update(f"{path}\0{content}\0".encode())
-    return digest
+    return digest.hexdigest()
 
 
-def _code_digest(company: Company, contracts: Sequence[Contract]) -> str:
+def _code_digest(files: Mapping[str, str]) -> str:
     """Return a hash of the SQL, the variables and the promised types that rows are made by: with another one, every row is made again."""
-    files = project_files(company, contracts)
     made_by = [
         text
         for path, text in sorted(files.items())

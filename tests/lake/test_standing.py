@@ -1,5 +1,6 @@
 """What stands since the last good build: asked of a real lake, with a manifest of three models and two tests."""
 
+import inspect
 import re
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ def _result(node: str, status: str = "") -> dict[str, Any]:
     kind = "model" if node.startswith("m.") else "test"
     return {
         "unique_id": node, "name": node[2:], "schema": "core", "kind": kind, "seconds": 0.0, "message": "", "failing_rows": 0,
-        "status": status or ("success" if kind == "model" else "pass"),
+        "is_standing": False, "status": status or ("success" if kind == "model" else "pass"),
     }  # fmt: skip
 
 
@@ -122,10 +123,15 @@ def test_it_falls_until_a_build_of_all_was_good_again(lake: Lake) -> None:
     assert _fallen(lake) == {"m.stg", "m.fact", "t.fact", "t.both"}
     last = what_stands(lake, CODE)
     assert last is not None
-    ran = [_result(node) for node in sorted(last.fallen)]
-    note_good_build(lake, CODE, lake.snapshot(), _manifest(), ran, last)
+    stood = [
+        _result(node) | {"is_standing": node == "t.fact", "seconds": 9.0} for node in sorted(last.fallen)
+    ]
+    note_good_build(lake, CODE, lake.snapshot(), _manifest(), stood, last)
     again = what_stands(lake, CODE)
     assert again is not None and not again.fallen and set(again.nodes) == ALL
+    # What stood when its turn came is told as it ran.
+    seconds = {one: node["result"]["seconds"] for one, node in again.nodes.items()}
+    assert seconds == dict.fromkeys(ALL, 0.0) | dict.fromkeys(("m.stg", "m.fact", "t.both"), 9.0)
 
 
 def test_merged_files_change_nothing_and_expired_snapshots_nobody_knows(lake: Lake) -> None:
@@ -153,14 +159,19 @@ def test_a_turn_asks_only_for_what_stands_behind_it() -> None:
     assert all(last.result_if("m.b", {touched}) is None for touched in ("core.a", "core.b", "raw.x"))
 
 
-def test_dbt_still_has_the_runners_that_are_replaced() -> None:
+def test_dbt_still_has_what_is_replaced() -> None:
+    from dbt.artifacts.schemas import base
     from dbt.node_types import NodeType
     from dbt.task.base import BaseRunner
     from dbt.task.build import BuildTask
+    from dbt_common.events.event_manager import EventManager
 
     for kind in (NodeType.Model, NodeType.Test):
         assert issubclass(BuildTask.RUNNER_MAP[kind], BaseRunner)
         assert callable(BuildTask.RUNNER_MAP[kind].compile_and_execute)
+    given = ["self", "e", "level", "node", "force_warn_or_error_handling"]
+    assert list(inspect.signature(EventManager.fire_event).parameters) == given
+    assert list(inspect.signature(base.write_json).parameters) == ["path", "data"]
 
 
 def test_quotes_in_a_message_come_back(lake: Lake) -> None:

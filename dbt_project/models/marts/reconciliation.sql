@@ -1,6 +1,7 @@
 {#
     What is compared, entity by entity: the fact that it becomes, the key of its newest version, and what units and money
-    are called on both sides. What was converted is compared as it was delivered.
+    are called on both sides. What was converted is compared as it was delivered. `superseded` holds all older versions, in the
+    units of the fact: they are looked for again only where these are not as they were delivered.
 #}
 {%- set facts = {
     'sales_order_line': {
@@ -8,6 +9,7 @@
         'key': ['order_id', 'order_line'],
         'units': ('quantity_units', 'quantity_units'),
         'money': ('quantity_units * unit_price', 'revenue'),
+        'superseded': 'superseded_sales_order_line',
     },
     'inventory_snapshot': {
         'fact': 'fct_inventory',
@@ -159,6 +161,15 @@ controlling_raw as (
     from {{ ref('stg_' ~ entity) }}
 ),
 
+{%- if fact.superseded and not is_converted(entity) %}
+{{ entity }}_older as (
+    select
+        count(*) as row_count,
+        sum({{ fact.units[1] }}) as units,
+        sum({{ money }}) as amount
+    from {{ ref(fact.superseded) }}
+),
+{%- else %}
 {{ entity }}_versions as (
     select
         {{ fact.units[0] }} as units,
@@ -184,6 +195,7 @@ controlling_raw as (
     from {{ entity }}_versions
     where age > 1
 ),
+{%- endif %}
 
 {{ entity }}_core as (
     select
