@@ -5,7 +5,7 @@ and then all that only reads it stands as well. So each node's turn begins with 
 was touched since the last good build; if none was, the kept result is given in place of compiling and running it (.1 CPU s or more).
 
 dbt has no public place for this: the runners of its `BuildTask` (dbt-core 1.11, a locked version) are replaced by ones that
-ask first. tests/lake/test_standing.py notices if they no longer are what they were.
+ask first, and two functions by ones that cost less. tests/lake/test_standing.py notices if they no longer are what they were.
 """
 
 import json
@@ -75,7 +75,7 @@ def say_only_what_is_read() -> None:
         ):
             fire(self, e, level, node, force_warn_or_error_handling)
 
-    EventManager.fire_event = fire_event
+    EventManager.fire_event = fire_event  # type: ignore[method-assign]
 
 
 def write_at_once() -> None:
