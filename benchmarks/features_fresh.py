@@ -5,7 +5,7 @@
 A producer publishes sales of 2,000 items with the moment of each in it, one in twenty out of order; `features.fresh` pushes
 them in a process thread of its own; a reader asks for all items every quarter of a second. An event is visible when the
 value that stands is it or a newer one; its age is counted from its publishing, the reader's own pause included. Lost are
-events whose item does not end at its newest event. Beside it `lake.listening` loads the same stream every second, and
+events whose item does not end at its newest event. Beside it `lake.listening` loads the same stream as often as by default, and
 `history_` says when an event stood in the table that the view's history is read from.
 """
 
@@ -53,7 +53,7 @@ def contract(url: str) -> Contract:
         ),
         write_mode="append",
         source=NatsSettings(
-            kind="nats", servers=url, stream=STREAM, batch_rows=5_000, batch_seconds=1, event_time="sold_at"
+            kind="nats", servers=url, stream=STREAM, batch_rows=5_000, event_time="sold_at"
         ),
     )  # fmt: skip
 

@@ -1,7 +1,7 @@
 """What a source brings, into raw: arrival by arrival, each in a transaction of its own that holds its position too."""
 
 from collections.abc import Generator, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from lake import ledger
 from lake.company import Company
@@ -15,26 +15,50 @@ from lake.sources.port import Arrival, Position, Rangeable, Source, open_source
 from lake.sources.ranges import check_range
 
 
+@dataclass
+class Place:
+    """How far a source is read, for who fetches from it again and again: asking the lake anew costs .15 CPU s a time.
+
+    Should another process have read on meanwhile, the next arrival is overtaken (the position is compared in the
+    transaction) and the lake is asked again.
+    """
+
+    position: Position | None = None
+    is_known: bool = False
+
+
 def fetch(
-    company: Company, contract: Contract, loader: Loader, period: Period | None = None
+    company: Company,
+    contract: Contract,
+    loader: Loader,
+    period: Period | None = None,
+    place: Place | None = None,
 ) -> Generator[Delivery, None, None]:
     """Yield what came of each arrival since the position committed last; what is yielded as loaded is committed.
 
-    With a `period`, what is of its days is asked for again, whatever the position. Ends after an arrival with a position
-    that was refused (going on would commit one beyond it) or overtaken (another process reads on). Raises `SourceFailed`
-    or `InputError` when the source cannot be read; what was yielded stands.
+    With a `period`, what is of its days is asked for again, whatever the position. A `place` is where to go on, and says
+    afterwards how far it came. Ends after an arrival with a position that was refused (going on would commit one beyond it)
+    or overtaken (another process reads on). Raises `SourceFailed` or `InputError` when the source cannot be read; what was
+    yielded stands.
     """
+    place = place or Place()
     source = open_source(company, contract)
     try:
         loader.commit()  # the writer's place is free while the other side takes its time
-        since = ledger.position(loader.lake, contract.dataset)
-        for arrival in _arrivals(source, contract, since, period):
-            delivery = _load(company, contract, loader, arrival, since)
+        if not place.is_known:
+            place.position, place.is_known = ledger.position(loader.lake, contract.dataset), True
+        for arrival in _arrivals(source, contract, place.position, period):
+            delivery = _load(company, contract, loader, arrival, place.position)
             loader.commit()
+            moves = arrival.position is not None
+            stopped = moves and delivery.status in ("refused", "overtaken")
+            if stopped:
+                place.is_known = False
+            elif moves:
+                place.position = arrival.position
             yield delivery
-            if delivery.status in ("refused", "overtaken") and arrival.position is not None:
+            if stopped:
                 return
-            since = since if arrival.position is None else arrival.position
     finally:
         source.close()
 

@@ -1,4 +1,4 @@
-"""Streams, for as long as somebody listens: round after round of fetching what each has, with a pause between.
+"""Streams, for as long as somebody listens: round after round of fetching what each has, one every `batch_seconds`.
 
 A round is what `stocklake ingest` does with one dataset, so it survives whatever an ingest survives. What cannot be reached
 is tried again, later each time; what waits for the lake's writer waits in the broker.
@@ -15,7 +15,7 @@ from lake.company import Company
 from lake.connection import Lake
 from lake.contracts.model import Contract
 from lake.errors import InputError, StocklakeError
-from lake.fetching import fetch
+from lake.fetching import Place, fetch
 from lake.ingest import referred
 from lake.ledger import COUNTS, Delivery
 from lake.loading import Loader
@@ -67,29 +67,41 @@ def listen(
     listened = [one for one in streams(contracts) if datasets is None or one.dataset in datasets]
     failures = dict.fromkeys((contract.dataset for contract in listened), 0)
     due = dict.fromkeys(failures, 0.0)
+    places = {dataset: Place() for dataset in failures}
     while not stop.is_set():
         for contract in listened:
-            if stop.is_set() or time.monotonic() < due[contract.dataset]:
+            dataset, begun = contract.dataset, time.monotonic()
+            if stop.is_set() or begun < due[dataset]:
                 continue
-            done = listen_once(company, contract, run_id=run_id, stop=stop)
-            failures[contract.dataset] = failures[contract.dataset] + 1 if done.problem else 0
-            due[contract.dataset] = time.monotonic() + _pause(contract, failures[contract.dataset])
+            done = listen_once(company, contract, run_id=run_id, stop=stop, place=places[dataset])
+            failures[dataset] = failures[dataset] + 1 if done.problem else 0
+            if done.problem:
+                places[dataset] = Place()
+                begun = time.monotonic()
+            due[dataset] = begun + _pause(contract, failures[dataset])
             if done.files or done.problem:
                 tell(done)
         stop.wait(max(min(due.values(), default=0.0) - time.monotonic(), 0.0))
 
 
-def listen_once(company: Company, contract: Contract, *, run_id: str, stop: Event) -> Round:
-    """Fetch what a stream holds now, or up to the end of the batch during which `stop` is set."""
-    lake, done = Lake.of(company), Round(contract.dataset)
+def listen_once(
+    company: Company, contract: Contract, *, run_id: str, stop: Event, place: Place | None = None
+) -> Round:
+    """Fetch what a stream holds now, or up to the end of the batch during which `stop` is set.
+
+    `place` is how far the round before came; without it the lake says so.
+    """
+    lake, done, place = Lake.of(company), Round(contract.dataset), place or Place()
     try:
         _check_references(lake, contract)
         key = key_of(company, [contract])
         with (
             Loader(lake, run_id, pii_key=key) as loader,
-            closing(fetch(company, contract, loader)) as deliveries,
+            closing(fetch(company, contract, loader, place=place)) as deliveries,
         ):
             for delivery in deliveries:
+                if delivery.status == "overtaken":
+                    break  # another process loads the same
                 done.files.append(delivery)
                 if delivery.status == "refused":
                     done.problem = delivery.reason
@@ -97,10 +109,9 @@ def listen_once(company: Company, contract: Contract, *, run_id: str, stop: Even
                     break
     except StocklakeError as error:
         done.problem = str(error)
-    if done.files:
-        position = ledger.position(lake, contract.dataset) or {}
-        done.waiting, done.late_events = position.get("waiting", 0), position.get("late_events", 0)
-        done.watermark = position.get("watermark")
+    if place.is_known and place.position is not None:
+        done.waiting, done.late_events = place.position["waiting"], place.position["late_events"]
+        done.watermark = place.position["watermark"]
     return done
 
 
@@ -120,7 +131,7 @@ def _check_references(lake: Lake, contract: Contract) -> None:
 
 
 def _pause(contract: Contract, failures: int) -> float:
-    """Return seconds until the next round: the contract's, or doubling from one after each failure."""
+    """Return seconds from one round's begin to the next; after each failure from its end, doubling from one."""
     assert isinstance(contract.source, NatsSettings)
     if not failures:
         return contract.source.batch_seconds

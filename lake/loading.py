@@ -104,7 +104,7 @@ class Loader:
             self.commit()
         delivery = Delivery(contract.dataset, landed.name, landed.sha256, landed.size_bytes)
         waiting = _Waiting(contract, delivery, landed, arrival, since=since)
-        held = self._holds(delivery, is_fetched=arrival is not None)
+        held = self._holds(delivery, arrival)
         if repeats := repeated_delivery(held, contract, landed):
             _as_duplicate(delivery, repeats)
         else:
@@ -212,13 +212,13 @@ class Loader:
             self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(dir=root))).absolute()
         return self._folder
 
-    def _holds(self, delivery: Delivery, *, is_fetched: bool) -> ledger.Held:
-        """Say what the dataset holds; files are asked about by the hundred, what is fetched one by one."""
-        noted = self._noted
+    def _holds(self, delivery: Delivery, arrival: Arrival | None) -> ledger.Held:
+        """Say what the dataset holds; files are asked about by the hundred, what is fetched one by one or not yet."""
+        noted = {} if arrival is not None and arrival.is_new else self._noted
         if noted is None:
             with self.lake.read() as connection:
-                noted = ledger.noted(connection, [delivery] if is_fetched else None)
-            self._noted = None if is_fetched else noted
+                noted = ledger.noted(connection, [delivery] if arrival else None)
+            self._noted = None if arrival else noted
         mine = (one.delivery for one in self._waiting if one.delivery.dataset == delivery.dataset)
         return ledger.held(noted.get(delivery.dataset, ()), mine)
 

@@ -31,6 +31,8 @@ class Arrival:
     """Commits with the rows, unless another process has moved it meanwhile; None leaves it as it is."""
     acknowledge: Callable[[], None] | None = None
     """Called after the commit, perhaps twice or (after a crash) never."""
+    is_new: bool = False
+    """Hardly anything like it can have come before: the ledger is asked only when its rows are written."""
 
 
 class Source(Protocol):

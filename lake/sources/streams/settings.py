@@ -44,8 +44,8 @@ class NatsSettings(SourceSettings):
     tls_key_file: Path | None = None
     batch_rows: int = Field(20_000, ge=1, le=200_000)
     """Messages in one file and one transaction at most."""
-    batch_seconds: float = Field(10, ge=0.1, le=3600)
-    """`stocklake listen` looks for news this often, so a batch holds what came in that time."""
+    batch_seconds: float = Field(2, ge=0.1, le=3600)
+    """`stocklake listen` looks for news this often, so a batch holds what came in that time: 2 keeps events within 5 s."""
     message_bytes: int = Field(262_144, ge=1)
     """A larger message is quarantined."""
     event_time: str | None = None

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import polars as pl
 from filelock import FileLock, Timeout
@@ -127,7 +128,8 @@ class StreamSource:
             late_events=at.late_events + late,
             waiting=max(stream.last_sequence - last.sequence, 0),
         )
-        return Arrival(name, path, asdict(reached), lambda: broker.acknowledge(last.sequence)), reached
+        acknowledge = partial(broker.acknowledge, last.sequence)
+        return Arrival(name, path, asdict(reached), acknowledge, is_new=True), reached
 
 
 def nats_source(company: Company, contract: Contract) -> StreamSource:

@@ -11,6 +11,7 @@ import pytest
 from lake.connection import Lake
 from lake.contracts.linting import lint
 from lake.errors import InputError, SourceFailed
+from lake.fetching import Place
 from lake.listening import listen, listen_once
 from lake.sources.port import open_source
 from orchestration.commands.listen import listen as listen_command
@@ -69,6 +70,26 @@ def test_a_listener_ends_between_two_batches(house):
     done = listen_once(house.company, contract(house), run_id="listening", stop=stop)
     assert (done.totals["loaded"], done.waiting) == (2, 4)
     assert house.position()["sequence"] == 2
+
+
+def test_a_listener_that_another_process_read_past_doubles_nothing_and_goes_on(house):
+    house.make_stream("TILL")
+    place, told = Place(), []
+
+    def listen_on():
+        done = listen_once(house.company, contract(house), run_id="listening", stop=Event(), place=place)
+        told.append((done.totals["loaded"], done.problem))
+
+    house.publish(*(sale(number) for number in range(3)))
+    listen_on()
+    house.publish(*(sale(number) for number in range(3, 6)))
+    assert house.ingest().totals["loaded"] == 3
+    listen_on()  # fetches them again, from where it stood
+    assert not place.is_known
+    house.publish(sale(6))
+    listen_on()
+    assert (told, loaded(house)) == ([(3, None), (0, None), (1, None)], list(range(7)))
+    assert house.position()["sequence"] == place.position["sequence"] == 7
 
 
 def test_a_broker_that_is_not_there_is_one_sentence(own_house):
