@@ -1,7 +1,7 @@
 """Whether what is served can be trusted: online against history, today against training, and how old it is.
 
 Skew: for sampled entities the online value equals the historical value at the release's moment, unless an event pushed
-since is newer. Drift: how far a feature's distribution has moved from that of the newest training set (population
+since is newer. Drift: how far a feature's distribution has moved from that of its service's newest training set (population
 stability index over ten quantiles of training, nulls a bin of their own; Siddiqi, Credit Risk Scorecards, 2006: from .1 on
 it is watched, from .25 on it has shifted). Freshness: the share of entities whose value is beyond the view's ttl.
 """
@@ -16,7 +16,7 @@ import numpy.typing as npt
 import polars as pl
 
 from features.online import newest_moment
-from features.registry import open_store
+from features.registry import fingerprint, open_store
 from features.training import historical
 from lake.company import Company
 from lake.connection import Lake, table_exists
@@ -163,7 +163,7 @@ def _skew_and_freshness(
         differs = ~_equal(online, history[answer.name]) & ~is_newer
         share = float(differs.mean())
         first = int(np.argmax(differs))
-        detail = ""
+        detail = f"{int((~is_newer).sum())} entities compared"
         if share:
             key = ", ".join(f"{name} {value}" for name, value in keys.row(first, named=True).items())
             detail = (
@@ -192,19 +192,30 @@ def _freshness(view: "FeatureView", moments: Sequence[datetime | None], moment: 
 
 
 def _drift(company: Company, release: Release, moment: datetime) -> Iterator[FeatureCheck]:
-    """Compare the newest training set's features with the same entities' of today."""
-    lake = Lake.of(company)
-    with lake.read() as connection:
+    """Compare the features of each service's newest training set with the same entities' of today.
+
+    A set that other definitions made is passed over: its snapshot may lack what they read now.
+    """
+    with Lake.of(company).read() as connection:
         if not table_exists(connection, "meta", "training_set"):
             return
         newest = connection.execute(
-            "SELECT training_set_id, snapshot_id, service FROM lake.meta.training_set ORDER BY snapshot_id DESC LIMIT 1"
-        ).fetchone()
-    path = company.feast / "training_sets" / f"{newest[0]}.parquet" if newest else None
-    if newest is None or path is None or not path.exists():
-        return
-    training_set_id, snapshot_id, service = newest
-    rows = pl.read_parquet(path)
+            """
+            SELECT training_set_id, snapshot_id, service FROM lake.meta.training_set WHERE definitions = ?
+            QUALIFY row_number() OVER (PARTITION BY service ORDER BY snapshot_id DESC, training_set_id) = 1
+            ORDER BY service
+            """,
+            [fingerprint()],
+        ).fetchall()
+    for training_set_id, snapshot_id, service in newest:
+        if (company.feast / "training_sets" / f"{training_set_id}.parquet").exists():
+            yield from _drift_of(company, release, moment, training_set_id, snapshot_id, service)
+
+
+def _drift_of(
+    company: Company, release: Release, moment: datetime, training_set_id: str, snapshot_id: int, service: str
+) -> Iterator[FeatureCheck]:
+    rows = pl.read_parquet(company.feast / "training_sets" / f"{training_set_id}.parquet")
     rows = rows.gather_every(max(1, len(rows) // TRAINING_ROWS))
     before = historical(company, replace(release, snapshot_id=snapshot_id), rows, service)
     same = rows.unique(subset=[name for name in rows.columns if name.endswith("_id")], maintain_order=True)
@@ -212,8 +223,10 @@ def _drift(company: Company, release: Release, moment: datetime) -> Iterator[Fea
     for name in before.columns[len(rows.columns) :]:
         value = stability_index(before[name], now[name])
         outcome: Literal["passed", "warned"] = "warned" if value >= SHIFTED else "passed"
-        words = "has shifted" if value >= SHIFTED else "to be watched" if value >= WATCHED else ""
-        detail = f"{words}: against training set {training_set_id} of snapshot {snapshot_id}" if words else ""
+        words = "has shifted" if value >= SHIFTED else "to be watched" if value >= WATCHED else "as it was"
+        detail = (
+            f"{words}: {len(now):,} entities against training set {training_set_id} of snapshot {snapshot_id}"
+        )
         yield FeatureCheck("drift", service, name, outcome, value, SHIFTED, detail)
 
 

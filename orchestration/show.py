@@ -221,17 +221,17 @@ def _is_number(value: object) -> bool:
 
 
 def _text(name: str, value: object) -> str:
-    if value is None:
-        return ""
     if name == "is_assumed":
         return "ASSUMED" if value else ""
+    if value is None:
+        return ""
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     if name.endswith(("cost", "value", "price", "revenue")):
         return f"{value:,.2f}"
     if isinstance(value, float):
         return f"{value:,.3f}"
-    return str(value)
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _lines(drawn: Table) -> list[str]:

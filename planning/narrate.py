@@ -24,8 +24,9 @@ def order_lines(explanation: Row) -> list[str]:
 
 
 def _head(order: Row, release: Row) -> Iterator[str]:
+    items = "1 item" if order["line_count"] == 1 else f"{order['line_count']} items"
     yield (
-        f"Order {order['order_id']}: {order['units']:,} units of {order['line_count']} items from {order['supplier_id']} "
+        f"Order {order['order_id']}: {order['units']:,} units of {items} from {order['supplier_id']} "
         f"to {order['location_id']}, needed {order['need_date']}"
     )
     yield (

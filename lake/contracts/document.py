@@ -221,7 +221,7 @@ class _Builder:
             values.append(self.build(item, (*keypath, index)))
         return values
 
-    def mapping(self, node: yaml.Node, keypath: KeyPath) -> dict[str, Any]:
+    def mapping(self, node: yaml.MappingNode, keypath: KeyPath) -> dict[str, Any]:
         values: dict[str, Any] = {}
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
@@ -237,6 +237,9 @@ class _Builder:
             value = self.build(value_node, (*keypath, key))
             if value is not None or "value" in (*keypath, key):
                 values[key] = value
+            elif node.flow_style and not value_node.value:
+                reason = f"{key!r} stands there without a value: within braces a comma ends a text, so put it in quotes"
+                _reject_line(self.document, line, reason, self.document.label((*keypath, key)))
         return values
 
     def scalar(self, node: yaml.ScalarNode, keypath: KeyPath) -> Any:

@@ -55,6 +55,8 @@ def test_each_way_of_being_wrong_is_found(
     }
 
     record_training_set(company, release, historical(company, release, rows), rows.columns)
+    cover = historical(company, release, rows, "stock_cover_v1")
+    record_training_set(company, release, cover, rows.columns, "stock_cover_v1")
     store = open_store(company)
     push(store, "I1", "L0", 7.0, moment + timedelta(hours=1), moment)  # newer: history cannot know it yet
     push(store, "I0", "L1", -1.0, moment - timedelta(hours=6), moment)
@@ -68,6 +70,14 @@ def test_each_way_of_being_wrong_is_found(
         "the demand of the small lake grows by the day"
     )
     assert ("drift", "demand_forecast_v1", "unit_price") not in bad(found)
+    of_services = [one.feature_view for one in found if one.kind == "drift"]
+    assert set(of_services) == {"demand_forecast_v1", "stock_cover_v1"}
+    told = next(one for one in found if one.kind == "skew" and one.feature_view == "demand_history")
+    assert told.detail == "6 entities compared"
+
+    with Lake.of(company).write() as connection:
+        connection.execute("UPDATE lake.meta.training_set SET definitions = 'of last year'")
+    assert summary(check_features(company, release))["drift"] == (0, 0, "")
 
     source = store.get_feature_view("demand_history").batch_source
     moments = (source.timestamp_field, source.created_timestamp_column)

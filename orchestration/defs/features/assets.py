@@ -12,9 +12,11 @@ if TYPE_CHECKING:
 ASSET = ["features", "online_store"]
 CHECKS = {
     "skew": "Online values equal the historical values of the same moment, for sampled entities of every view.",
-    "drift": "No feature's distribution has shifted from that of the newest training set (stability index below 0.25).",
+    "drift": "No feature's distribution has shifted from that of its service's newest training set (stability index below 0.25).",
     "freshness": "No more than 5 % of the entities of a view are older than its ttl or missing.",
 }
+NOTHING = "There is nothing to compare with yet."
+"""Before the first training set, or where no view has an entity."""
 
 
 @dg.asset(
@@ -54,7 +56,11 @@ def _results(checked: list["FeatureCheck"]) -> list[dg.AssetCheckResult]:
             check_name=kind,
             passed=not bad,
             severity=dg.AssetCheckSeverity.ERROR if kind == "skew" else dg.AssetCheckSeverity.WARN,
-            description=f"{bad} of {looked_at}: {words}" if bad else f"{looked_at} looked at",
+            description=f"{bad} of {looked_at}: {words}"
+            if bad
+            else f"{looked_at} looked at"
+            if looked_at
+            else NOTHING,
             metadata={"looked_at": looked_at, "not_passed": bad},
         )
         for kind, (looked_at, bad, words) in summary(checked).items()

@@ -24,6 +24,7 @@ RULES = [
     ("domain: erp", "domain: finance", "domain", "one of erp, logistics, spreadsheets"),
     ("team: {name: sales operations}", "team: {description: us}", "team", "the owner is missing"),
     ("name: Sales\n", "nmae: Sales\n", "nmae", "did you mean name?"),
+    ("{purpose: What was sold.}", "{purpose: What was sold, and to whom.}", "description.and to whom.", "put it in quotes"),
     ("name: Sales\n", "slaProperties: [{property: latency, value: 1}]\n", "slaProperties", "freshness_days"),
     ("name: Sales\n", "customProperties: [{property: entity, value: item}]\n", "entity", "put it below `schema`"),
     # the server
