@@ -161,7 +161,10 @@ def _typed(base: Guess, filled: pl.Series, words: str, numbers: Numbers, given: 
     kinds = values[:2000].map_elements(kind, return_dtype=pl.String)
     typed = [(name, share(kinds == name)) for name in ("number", "date", "money", "percent", "timestamp")]
     name, part = max(typed, key=lambda entry: entry[1])
-    if part < SOME or base.is_identifier:
+    is_code = (
+        name == "money" and share(matches(values, r"[A-Z]{3}-\d+")) > 1 - SOME
+    )  # ITM-0001 owes nobody anything
+    if part < SOME or base.is_identifier or is_code:
         return base
     return replace(base, comments=(f"{part:.0%} of the values look like {name}; text keeps them all",))
 

@@ -4,6 +4,7 @@ One function per format makes the same `Sample`. Nothing is loaded from here.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -26,6 +27,12 @@ WHOLE_BYTES = 4 << 20
 PIECES = 12
 """Of a larger one, so many pieces spread over it, together as large; of a packed one, its beginning."""
 MAX_ROWS = 50_000
+_TOTALS = re.compile(
+    r"(?:(?:grand|sub)[ -]?)?totals?:?|sum:?|(?:gesamt|zwischen)?summe:?|gesamt:?|sous-total:?|total général:?|somme:?|totaal:?"
+    r"|totale:?|suma:?|итого:?|合计|总计",
+    re.IGNORECASE,
+)
+"""What the first cell of a row of totals says."""
 _DELIMITERS = (",", ";", "\t", "|")
 """Where another (or none) is found, blanks may stand between columns of fixed width."""
 
@@ -206,9 +213,14 @@ def _workbook(path: Path, wanted: str | None = None) -> Sample:
     header = [*best.rows[top], *[""] * (width - len(best.rows[top]))]
     keep = [i for i in range(width) if header[i].strip()]
     rows = [[row[i] for i in keep] for row in rows if any(cell.strip() for cell in row)]
+    first = [next((cell for cell in row if cell.strip()), "").strip() for row in rows]
+    totals = sorted({text for text in first if _TOTALS.fullmatch(text)})
+    rows = [row for row, text in zip(rows, first, strict=True) if text not in totals]
     others = [sheet.name for sheet in sheets if sheet is not best]
     notes = [f"other sheets with a table: {', '.join(map(repr, others))}"] if others else []
     options: list[tuple[str, Any, str]] = [("sheet", best.name, ""), ("header_row", best.header_row, "")]
+    if totals:
+        options.append(("totals_label", totals, f"{len(first) - len(rows)} rows begin so and are no data"))
     headers = _named(header[i] for i in keep)
     return Sample("spreadsheet", headers, _table(rows, len(keep)), len(best.rows) < 5_000, options, notes)
 

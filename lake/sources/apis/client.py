@@ -25,6 +25,11 @@ from lake.sources.apis.settings import ApiKey, ApiSettings, safe_url
 MAXIMUM_REDIRECTS = 5
 MAXIMUM_WAIT_S = 60
 
+_REMEDIES = {
+    401: "; correct `auth` in the contract, or the secret that it names",
+    403: "; it knows who asks and refuses: have it allow this user to read, or correct `auth` in the contract",
+    404: "; correct `url` or `path` in the contract",
+}
 _FAILURES: dict[int, type[SourceFailed]] = {401: Unauthorized, 410: Gone}
 Accepted = TypeVar("Accepted")
 
@@ -149,7 +154,7 @@ class Client:
             raise TryAgain(f"answered with status {status}", _retry_after_s(response.headers))
         if status != httpx.codes.OK:
             raise _FAILURES.get(status, SourceFailed)(
-                f"answered with status {status}{self._excerpt(response)}"
+                f"answered with status {status}{self._excerpt(response)}{_REMEDIES.get(status, '')}"
             )
         body = read_body(response, int(self.limits.page_mb * 1e6), deadline)
         return Answer(body, parse(body, response.headers, self.accept), response.headers, url)

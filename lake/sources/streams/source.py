@@ -163,7 +163,8 @@ def _watermark(
     """
     before = None if watermark is None else datetime.fromisoformat(watermark).replace(tzinfo=None)
     frame = pl.DataFrame({"event": times.cast(pl.Datetime("us")), "stored": stored.cast(pl.Datetime("us"))})
-    running = pl.min_horizontal("event", "stored").cum_max().forward_fill()
+    reached = pl.when(pl.col("event").is_not_null()).then(pl.min_horizontal("event", "stored"))
+    running = reached.cum_max().forward_fill()
     running = pl.max_horizontal(running, pl.lit(before, pl.Datetime("us")))
     is_late = pl.col("event") < running - timedelta(seconds=late_after_seconds)
     late, newest = frame.select(is_late.sum().alias("late"), running.last().alias("newest")).row(0)

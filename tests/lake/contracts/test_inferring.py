@@ -211,6 +211,27 @@ def test_the_sheet_of_a_workbook_is_chosen(company, tmp_path):
         infer(tmp_path / "a.csv", sheet="Rates")
 
 
+def test_rows_of_totals_are_told_by_their_label_and_codes_are_no_money(company, tmp_path):
+    book = openpyxl.Workbook()
+    book.active.append(["item", "place", "units"])
+    for n in range(60):
+        book.active.append([f"ITM-{n % 9:04d}", f"DC-{n % 3}", n])
+        if n % 30 == 29:
+            book.active.append(["Subtotal", None, 1_000])
+    book.active.append([None, "TOTAL:", 2_000])
+    book.save(tmp_path / "count.xlsx")
+    proposal = infer(tmp_path / "count.xlsx")
+    assert (
+        "totals_label",
+        ["Subtotal", "TOTAL:"],
+        "3 rows begin so and are no data",
+    ) in proposal.sample.options
+    assert proposal.sample.text.height == 60
+    written = write_contract(proposal)
+    assert 'value: ["Subtotal", "TOTAL:"]' in written
+    assert "money" not in written
+
+
 def test_large_files_are_sampled_all_over(company, tmp_path, monkeypatch):
     monkeypatch.setattr("lake.sources.sampling.WHOLE_BYTES", 4_000)
     path = write(tmp_path / "large.csv", [["id", "qty"], *[[f"{i:06d}", str(i)] for i in range(5_000)]])

@@ -100,6 +100,14 @@ def test_a_clock_that_runs_ahead_makes_no_event_after_it_late(house):
     assert datetime.fromisoformat(reached["watermark"]) <= datetime.now(UTC)
 
 
+def test_a_message_without_a_time_makes_no_event_after_it_late(house):
+    house.make_stream("TILL")
+    house.publish(sale(0), b"broken", {"event_id": "E1"}, sale(1))
+    house.ingest()
+    reached = house.position()
+    assert (reached["late_events"], reached["watermark"]) == (0, "2026-03-01T08:00:01.000000+00:00")
+
+
 POISON = {
     "not JSON": b"{'event_id': 1",
     "a list": b"[1, 2]",
