@@ -1,5 +1,7 @@
 """What a source brings, into raw: arrival by arrival, each in a transaction of its own that holds its position too."""
 
+import math
+import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 
@@ -14,17 +16,30 @@ from lake.period import Period
 from lake.sources.port import Arrival, Position, Rangeable, Source, open_source
 from lake.sources.ranges import check_range
 
+TRUSTED_S = 60.0
+"""How long a position is believed that was not asked for again."""
+
 
 @dataclass
 class Place:
-    """How far a source is read, for who fetches from it again and again: asking the lake anew costs .15 CPU s a time.
+    """How far a source is read, for who fetches from it again and again: asking the lake anew costs .1 CPU s a time.
 
     Should another process have read on meanwhile, the next arrival is overtaken (the position is compared in the
     transaction) and the lake is asked again.
     """
 
     position: Position | None = None
-    is_known: bool = False
+    known_until: float = -math.inf
+    """By the monotonic clock; then it is asked for again, lest one who only waits for his turn believes it for ever."""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the position can be gone on from."""
+        return time.monotonic() < self.known_until
+
+    def forget(self) -> None:
+        """Have the lake asked the next time."""
+        self.known_until = -math.inf
 
 
 def fetch(
@@ -46,14 +61,15 @@ def fetch(
     try:
         loader.commit()  # the writer's place is free while the other side takes its time
         if not place.is_known:
-            place.position, place.is_known = ledger.position(loader.lake, contract.dataset), True
+            place.position = ledger.position(loader.lake, contract.dataset)
+            place.known_until = time.monotonic() + TRUSTED_S
         for arrival in _arrivals(source, contract, place.position, period):
             delivery = _load(company, contract, loader, arrival, place.position)
             loader.commit()
             moves = arrival.position is not None
             stopped = moves and delivery.status in ("refused", "overtaken")
             if stopped:
-                place.is_known = False
+                place.forget()
             elif moves:
                 place.position = arrival.position
             yield delivery

@@ -76,7 +76,7 @@ def listen(
             done = listen_once(company, contract, run_id=run_id, stop=stop, place=places[dataset])
             failures[dataset] = failures[dataset] + 1 if done.problem else 0
             if done.problem:
-                places[dataset] = Place()
+                places[dataset].forget()
                 begun = time.monotonic()
             due[dataset] = begun + _pause(contract, failures[dataset])
             if done.files or done.problem:
@@ -109,7 +109,7 @@ def listen_once(
                     break
     except StocklakeError as error:
         done.problem = str(error)
-    if place.is_known and place.position is not None:
+    if done.files and place.position is not None:
         done.waiting, done.late_events = place.position["waiting"], place.position["late_events"]
         done.watermark = place.position["watermark"]
     return done
