@@ -10,7 +10,8 @@ import dagster as dg
 import psutil
 from dagster._core.storage.tags import PARENT_RUN_ID_TAG
 
-PROCESS_TAG = "stocklake/process"
+PROCESS_TAG = ".dagster/stocklake_process"
+"""The UI does not show tags that begin so: this one says nothing to people."""
 _UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
