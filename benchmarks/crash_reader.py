@@ -2,11 +2,12 @@
 
 In one transaction: the rows of every delivery are those that the ledger says, the quarantined rows too, and the journal's
 committed offset is that of its rows. It notes every error and its longest look, in parts: seconds in the queue for a core
-(20 loaders on two cores keep everybody waiting for those; its own thread's, and that of the PostgreSQL process that serves
+(20 loaders on two cores keep everybody waiting for those; its own thread's, and those of the PostgreSQL processes that serve
 it), seconds of its own work, and the rest, which it waited for others. A wait is judged as all of a look but those queues.
 """
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,7 +51,7 @@ class Look:
     number: int = 0
     """The first look has number 0."""
     server_queued_s: float = 0.0
-    """What the PostgreSQL process that served it stood in the queue for a core."""
+    """What the PostgreSQL processes that served it, one for each of its connections, stood in the queue for a core."""
 
     @property
     def waited_s(self) -> float:
@@ -61,6 +62,9 @@ class Look:
 def look(lake: Lake, appended: list[str], taken: Look) -> list[str]:
     """Return what is torn at this moment, in words; nothing if all is well."""
     torn = []
+    os.environ["PGAPPNAME"] = (
+        f"look {time.monotonic_ns()}"  # by it the server knows which processes serve this look
+    )
     with lake.read() as connection:
         connection.execute("SET threads = 1")  # all work in the thread whose time in the queue is known
         connection.execute("BEGIN TRANSACTION")
@@ -93,12 +97,16 @@ def timed() -> Iterator[Look]:
 
 
 def _server_queued_s(connection: duckdb.DuckDBPyConnection) -> float:
-    """Return how long the server's process of this connection, begun with it, has stood in the queue for a core."""
-    row = connection.execute(
-        f"SELECT pid FROM postgres_query('__ducklake_metadata_{ALIAS}', 'SELECT pg_backend_pid() AS pid')"
-    ).fetchone()
-    assert row is not None
-    return _queued_s(str(row[0]))
+    """Return how long the server's processes of this look, begun with it, have stood in the queue for a core.
+
+    There are two: the one that DuckLake reads its tables with, and the one that answers this question.
+    """
+    mine = "SELECT pid FROM pg_stat_activity WHERE application_name = current_setting(''application_name'')"
+    rows = connection.execute(
+        f"SELECT pid FROM postgres_query('__ducklake_metadata_{ALIAS}', '{mine}')"
+    ).fetchall()
+    assert rows
+    return sum(_queued_s(str(pid)) for (pid,) in rows)
 
 
 def _queued_s(process: str = "thread-self") -> float:
