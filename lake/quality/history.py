@@ -59,7 +59,12 @@ def history_rules(habit: Habit, settings: HistorySettings) -> Iterator[Rule]:
     ]
     made += [_hours(habit, settings, column) for column in habit.moments]
     for rule in made:
-        yield replace(rule, severity=habit.severity, row_names=habit.row_names)
+        window = (habit.day, _days(settings))
+        yield replace(rule, severity=habit.severity, row_names=habit.row_names, window=window)
+
+
+def _days(settings: HistorySettings) -> int:
+    return settings.weeks * 7 + settings.recent_days
 
 
 def _rule(habit: Habit, check: str, query: str, columns: tuple[str, ...]) -> Rule:
@@ -71,12 +76,11 @@ def _window(habit: Habit, settings: HistorySettings) -> str:
 
     A period is a day or seven. `weekday` sets like periods together, `is_recent` says which are judged.
     """
-    days = settings.weeks * 7 + settings.recent_days
     return f"""
 WITH anchor AS (
     SELECT least(max({habit.day}), (SELECT max(as_of) FROM lake.marts.as_of)) AS newest, min({habit.day}) AS oldest FROM {{table}}
 ), looked_at AS (
-    SELECT CAST(newest - CAST(i AS INTEGER) AS DATE) AS day, i FROM range({days}) AS t(i), anchor
+    SELECT CAST(newest - CAST(i AS INTEGER) AS DATE) AS day, i FROM range({_days(settings)}) AS t(i), anchor
     WHERE newest - CAST(i AS INTEGER) >= oldest
 ), daily AS MATERIALIZED (
     SELECT day, count(*) AS day_rows FROM (SELECT {habit.day} AS day FROM {{table}}) SEMI JOIN looked_at USING (day) GROUP BY day

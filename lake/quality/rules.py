@@ -36,6 +36,8 @@ class Rule:
     """Columns that no two rows may agree in."""
     parent: str = ""
     """'schema.table.column' in which values have to stand."""
+    window: tuple[str, int] | None = None
+    """(SQL of a day, days): the rule looks at the rows of the newest days up to as_of, and else only at the oldest day."""
     row_names: tuple[str, ...] = ()
     """Columns that name a row of the table; a sample shows them beside the column that is wrong."""
 

@@ -154,7 +154,9 @@ def model_rules() -> tuple[Rule, ...]:
 @cache
 def _suites() -> dict[str, dict[str, Any]]:
     text = files("lake.quality").joinpath("suites.yaml").read_text(encoding="utf-8")
-    found: dict[str, dict[str, Any]] = yaml.safe_load(text)
+    found: dict[str, dict[str, Any]] = yaml.load(
+        text, Loader=yaml.CSafeLoader
+    )  # the C one: a tenth of .4 CPU s
     return found
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from lake.company import HistorySettings
 from lake.connection import memory_connection
+from lake.quality import expectations
 from lake.quality.expectations import Question, Validator
 from lake.quality.rules import Rule
 from lake.quality.suites import all_rules
@@ -187,6 +188,31 @@ def test_a_clean_variation_passes(
 ) -> None:
     problems = found(connection, validator, CLEAN[name])
     assert [(rule.table, rule.columns, rows, said[:300]) for rule, rows, said in problems] == []
+
+
+def test_a_copy_of_the_days_looked_at_answers_as_the_table(
+    connection: duckdb.DuckDBPyConnection, validator: Validator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Large tables are compared with their past in a copy of those days; here all are large."""
+    by_table: dict[str, list[Question]] = {}
+    for rule in all_rules(CONTRACTS, HistorySettings()):
+        if rule.window:
+            by_table.setdefault(rule.table, []).append(Question(rule))
+    failed = 0
+    monkeypatch.setattr(expectations, "SMALL_PART", 0)
+    for name, (sql, table, *_) in [*DAMAGE.items()][::3]:
+        questions = by_table.get(table, [])
+        if len(questions) >= expectations.WORTH_A_COPY:
+            with changed(connection, sql):
+                answers = []
+                for few in (-1, 10**6):
+                    monkeypatch.setattr(expectations, "FEW_ROWS", few)
+                    with validator._copies(questions) as copies:
+                        assert [*copies] == [questions[0].rule.window if few < 0 else None], name
+                    answers.append(validator.validate(questions))
+            assert answers[0] == answers[1], name
+            failed += sum(verdict.answer == "failed" for verdict in answers[0])
+    assert failed > 5
 
 
 def test_there_are_enough_of_both() -> None:
