@@ -149,7 +149,7 @@ def found(
     connection: duckdb.DuckDBPyConnection, validator: Validator, sql: str
 ) -> list[tuple[Rule, int, str]]:
     """Return (rule, failing rows, what they say) of every rule that does not hold after the change."""
-    tables, by_table = touched(sql), {}
+    tables, by_table = touched(sql), dict[str, list[Rule]]()
     for rule in all_rules(CONTRACTS, HistorySettings()):
         if rule.reads & tables or not tables:
             by_table.setdefault(rule.table, []).append(rule)
