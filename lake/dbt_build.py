@@ -5,7 +5,7 @@ and then all that only reads it stands as well. So each node's turn begins with 
 was touched since the last good build; if none was, the kept result is given in place of compiling and running it (.1 CPU s or more).
 
 dbt has no public place for this: the runners of its `BuildTask` (dbt-core 1.11, a locked version) are replaced by ones that
-ask first, and two functions by ones that cost less. tests/lake/test_standing.py notices if they no longer are what they were.
+ask first, and a function by one that costs less. tests/lake/test_standing.py notices if they no longer are what they were.
 """
 
 import json
@@ -48,7 +48,6 @@ def main() -> None:
     from dbt.cli.main import cli
 
     say_only_what_is_read()
-    write_at_once()
     path = os.environ.get(KEPT_VARIABLE)
     if path and Path(path).is_file():
         snapshot_id, nodes = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -57,7 +56,7 @@ def main() -> None:
 
 
 def say_only_what_is_read() -> None:
-    """Drop dbt's debug events where no log takes them: they are made and written out first, a fifth of the CPU of a build."""
+    """Drop dbt's debug events where no log takes them: three thousand a build are made and written out first."""
     from dbt_common.events.base_types import EventLevel
     from dbt_common.events.event_manager import EventManager
 
@@ -76,19 +75,6 @@ def say_only_what_is_read() -> None:
             fire(self, e, level, node, force_warn_or_error_handling)
 
     EventManager.fire_event = fire_event  # type: ignore[method-assign]
-
-
-def write_at_once() -> None:
-    """Have manifest.json encoded by json's C part: dbt walks its 2 MB in Python, twice in a build."""
-    from dbt.artifacts.schemas import base
-    from dbt_common.utils.encoding import JSONEncoder
-
-    def write_json(path: str, data: dict[str, Any]) -> bool:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_text(json.dumps(data, cls=JSONEncoder), encoding="utf-8")
-        return True
-
-    base.write_json = write_json
 
 
 def look_first(last: Standing) -> None:

@@ -160,7 +160,6 @@ def test_a_turn_asks_only_for_what_stands_behind_it() -> None:
 
 
 def test_dbt_still_has_what_is_replaced() -> None:
-    from dbt.artifacts.schemas import base
     from dbt.node_types import NodeType
     from dbt.task.base import BaseRunner
     from dbt.task.build import BuildTask
@@ -171,7 +170,6 @@ def test_dbt_still_has_what_is_replaced() -> None:
         assert callable(BuildTask.RUNNER_MAP[kind].compile_and_execute)
     given = ["self", "e", "level", "node", "force_warn_or_error_handling"]
     assert list(inspect.signature(EventManager.fire_event).parameters) == given
-    assert list(inspect.signature(base.write_json).parameters) == ["path", "data"]
 
 
 def test_quotes_in_a_message_come_back(lake: Lake) -> None:
